@@ -1,0 +1,106 @@
+"""Every example that a reader may copy out of the documentation works as it stands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WORDS = ["the", "king", "queen", "man", "woman", "paris", "france", "london", "england", "river", "bank", "tea"]
+FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^]]*\]\((?!https?:|#)([^)#\s]+)")
+
+
+@dataclass(frozen=True)
+class Example:
+    document: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.document.name}-line-{self.line}"
+
+
+def examples() -> list[Example]:
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for match in FENCE.finditer(text):
+            line = text.count("\n", 0, match.start(2)) + 1
+            found.append(Example(document, line, match[1], match[2]))
+    return found
+
+
+def commands(example: Example) -> list[str]:
+    """The ``qemb`` commands of a block, those continued with a backslash joined."""
+    joined = example.text.replace("\\\n", " ")
+    return [line.removeprefix("$ ") for line in joined.splitlines() if line.startswith("$ qemb ")]
+
+
+PYTHON = [e for e in examples() if e.language == "python"]
+CONSOLE = [e for e in examples() if e.language in {"console", "sh"} and commands(e)]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with what the examples speak of: ``glove.txt`` and ``glove.qemb``."""
+    import qemb
+
+    vectors = np.random.default_rng(7).normal(size=(len(WORDS), 50)).astype(np.float32).round(5)
+    with (tmp_path / "glove.txt").open("w", encoding="utf-8") as file:
+        for word, vector in zip(WORDS, vectors, strict=True):
+            print(word, *(f"{value:.5f}" for value in vector), file=file)
+    qemb.write(tmp_path / "glove.qemb", WORDS, vectors)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_readme_has_examples_of_both_kinds():
+    assert [e for e in PYTHON if e.document.name == "README.md"]
+    assert [e for e in CONSOLE if e.document.name == "README.md"]
+
+
+@pytest.mark.parametrize("example", PYTHON, ids=str)
+def test_python_example(example, folder):
+    # a process of its own, as a reader would: nothing imported, warnings are errors
+    script = folder / "example.py"
+    script.write_text("\n" * (example.line - 1) + example.text, encoding="utf-8")
+    result = subprocess.run([sys.executable, "-W", "error", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("example", CONSOLE, ids=str)
+def test_console_example(example, folder):
+    scripts = sysconfig.get_path("scripts")
+    environment = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    for command in commands(example):
+        words = shlex.split(command, comments=True)
+        words[0] = str(Path(scripts, words[0]))
+        result = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+        assert result.returncode == 0, f"$ {command}\n{result.stdout}{result.stderr}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_into_the_repository_lead_somewhere(document):
+    links = LINK.findall(document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_make_targets_named_in_the_documents_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set()
+    for example in examples():
+        for line in re.findall(r"^make ([^#\n]+)", example.text, re.MULTILINE):
+            named |= {word for word in shlex.split(line) if word.isalpha()}
+    assert {"demo", "test", "check"} <= named <= targets

@@ -1,0 +1,86 @@
+"""What holds of the repository as a whole: licences, versions, and which package may import which."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HARD_DEPENDENCIES = {"construct", "google_crc32c", "numpy", "tqdm", "zstandard"}
+
+
+def imports(folder: Path) -> dict[str, set[str]]:
+    """Top-level packages that each file imports, at its top or inside a function."""
+    found = {}
+    for path in sorted(folder.rglob("*.py")):
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names.add((node.module or "").partition(".")[0])
+        found[str(path.relative_to(ROOT))] = names - sys.stdlib_module_names
+    assert found, f"no Python files under {folder}"
+    return found
+
+
+def test_the_codec_imports_nothing_above_it():
+    optional = {"numba"}  # kernels, used where they are installed
+    strangers = {
+        path: names - HARD_DEPENDENCIES - optional - {"qemb"} for path, names in imports(ROOT / "codec").items()
+    }
+    assert {path: names for path, names in strangers.items() if names} == {}
+
+
+def test_the_tools_import_only_the_codec_and_declared_packages():
+    declared = HARD_DEPENDENCIES | {"gensim", "h5py", "pyarrow"}
+    strangers = {path: names - declared - {"qemb", "qemb_tools"} for path, names in imports(ROOT / "tools").items()}
+    assert {path: names for path, names in strangers.items() if names} == {}
+
+
+def test_import_qemb_loads_no_optional_package():
+    code = "import sys, qemb; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"gensim", "h5py", "pyarrow", "numba", "scipy", "qemb_tools"} & set(loaded)
+
+
+def test_versions_agree():
+    import qemb
+
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[(\d+\.\d+\.\d+)\]", changelog, re.MULTILINE)
+    assert newest is not None
+    assert qemb.__version__ == newest[1] == metadata.version("qemb-format")
+
+
+def test_the_changelog_lists_versions_newest_first():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = [tuple(map(int, v.split("."))) for v in re.findall(r"^## \[(\d+\.\d+\.\d+)\]", changelog, re.MULTILINE)]
+    assert versions == sorted(set(versions), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "first", "passage"),
+    [
+        ("LICENSE", "MIT License", "WITHOUT WARRANTY OF ANY KIND"),
+        ("spec/LICENSE", "Creative Commons Attribution 4.0 International", "Section 8 – Interpretation."),
+        ("conformance/LICENSE", "Creative Commons Legal Code", "CC0 1.0 Universal"),
+    ],
+)
+def test_each_part_carries_its_whole_licence(path, first, passage):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert text.splitlines()[0] == first
+    assert passage in text
+
+
+def test_hard_dependencies_are_those_the_tests_allow():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.split(r"[<>=~!\[]", need)[0].replace("-", "_") for need in project["dependencies"]}
+    assert names == HARD_DEPENDENCIES
