@@ -14,6 +14,9 @@ import venv
 import zipfile
 from pathlib import Path
 
+import numpy as np
+from gensim.models import KeyedVectors
+
 ROOT = Path(__file__).parents[2]
 
 SDIST = [
@@ -55,10 +58,10 @@ with qemb.open("whole.qemb") as emb:
     assert np.array_equal(emb["word7"], matrix[7])
 """
 
-# what is asked to be converted, and the extra that must be named
+# a conversion that needs an optional package, and the extra that must be named
 MISSING = [
-    ("table.h5", b"\x89HDF\r\n\x1a\n" + bytes(2040), "qemb-format[hdf5]"),
-    ("model.kv", b"\x80\x04\x95\x20\0\0\0\0\0\0\0\x8c\x19gensim.models.keyedvectors\x94.", "qemb-format[gensim]"),
+    (["table.h5"], "qemb-format[hdf5]"),
+    (["vectors.npy", "--tokens", "words.parquet"], "qemb-format[parquet]"),
 ]
 
 
@@ -122,13 +125,21 @@ def use(wheel: Path, folder: Path) -> None:
     expect("king" in run(qemb, "nearest", "words.qemb", "queen", cwd=folder), "qemb nearest does not find king")
     print("qemb info, convert and nearest run")
 
-    for name, content, extra in MISSING:
-        (folder / name).write_bytes(content)
-        printed = run(qemb, "convert", name, "out.qemb", cwd=folder, code=2)
-        expect(extra in printed, f"converting {name} without its extra does not ask for {extra}:\n{printed}")
+    model = KeyedVectors(vector_size=3)
+    model.add_vectors(["king", "queen"], np.eye(2, 3, dtype=np.float32))
+    model.save(str(folder / "gensim.kv"))
+    run(qemb, "convert", "gensim.kv", "gensim.qemb", cwd=folder)
+    print("a model saved by gensim converts without gensim")
+
+    np.save(folder / "vectors.npy", np.eye(2, dtype=np.float32))
+    (folder / "words.parquet").write_bytes(b"PAR1" + bytes(64) + b"PAR1")
+    (folder / "table.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(2040))
+    for source, extra in MISSING:
+        printed = run(qemb, "convert", *source, "out.qemb", cwd=folder, code=2)
+        expect(extra in printed, f"converting {source} without its extra does not ask for {extra}:\n{printed}")
         expect(len(printed.splitlines()) == 1, f"more than one line to say that {extra} is missing:\n{printed}")
-        expect(not (folder / "out.qemb").exists(), f"a refused conversion of {name} left a file")
-    print("missing extras are asked for by name:", ", ".join(extra for _, _, extra in MISSING))
+        expect(not (folder / "out.qemb").exists(), f"a refused conversion of {source} left a file")
+    print("missing extras are asked for by name:", ", ".join(extra for _, extra in MISSING))
 
 
 def main() -> None:
