@@ -1,0 +1,104 @@
+"""The ``qemb`` command.
+
+Exit codes: 0 done; 1 the file is bad or the answer is no; 2 the command is wrong; 130 interrupted. An error is one
+line on standard error: what, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COMMANDS = ("convert", "info", "verify", "get", "nearest", "compare", "formats")
+
+
+class AnswerIsNoError(Exception):
+    """What was asked is answered by no, such as a word that is not there: exit code 1 and one line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # argparse prints the usage as well; one line is easier to read and to parse
+        _complain(f"{message}; see `{self.prog} --help`")
+        sys.exit(2)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser; each command is one module of ``qemb_tools.commands``."""
+    parser = _Parser(prog="qemb", description="Small, exact files of word and token embeddings.")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for name in _COMMANDS:
+        import_module(f"qemb_tools.commands.{name}").add_to(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the console script exits with what is returned.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process where left out.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # a token that is no UTF-8, or that the terminal cannot show, must not break the output
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.version:
+        import qemb
+
+        print(f"qemb {qemb.__version__}")
+        return 0
+    if arguments.command is None:
+        parser.error("a command is missing")
+    return _guarded(arguments)
+
+
+def _guarded(arguments: argparse.Namespace) -> int:
+    """Run a command and turn what goes wrong into one line and an exit code."""
+    import qemb
+    from qemb_tools.interface import UsageError
+
+    try:
+        status = int(arguments.run(arguments) or 0)
+        sys.stdout.flush()  # here, so that a reader that is gone is noticed here
+    except UsageError as error:
+        _complain(error)
+        return 2
+    except (qemb.QembError, AnswerIsNoError) as error:
+        _complain(error)
+        return 1
+    except BrokenPipeError:
+        # whoever read our output has enough; Python would complain again when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        _complain(f"{error.strerror}: {error.filename}; check the name")
+        return 2
+    except OSError as error:
+        _complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}; nothing was written")
+        return 1
+    except MemoryError:
+        _complain("the memory is not enough; a .qemb file is read with less than its source takes")
+        return 1
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing was written")
+        return 130
+    return status
+
+
+def _complain(message: object) -> None:
+    print("qemb:", " ".join(str(message).split()), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""``qemb convert``: any format that is read into any format that is written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from qemb_tools.commands import Subparsers
+
+_HELP = "convert vectors from one format into another"
+
+
+def add_to(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("convert", help=_HELP, description=_HELP)
+    parser.add_argument("source", metavar="SRC", help="the file to read; - reads text from standard input")
+    parser.add_argument("target", metavar="DST", help="the file to write")
+    parser.add_argument(
+        "--from", dest="source_format", metavar="FORMAT", help="format of SRC (else by content, by name)"
+    )
+    parser.add_argument("--to", dest="target_format", metavar="FORMAT", help="format of DST (else by name)")
+    group = parser.add_argument_group("how the .qemb file stores values")
+    group.add_argument("--bits", type=int, help="bits a value: 1 to 8, or 16 (default 8)")
+    group.add_argument("--scheme", help="linear, codebook, float32, float16, bfloat16 or exact")
+    group.add_argument("--effort", type=int, metavar="0-9", help="time for quality, where the scheme can trade them")
+    group.add_argument("--scale", help="what shares a scale: table, row, column or block")
+    group.add_argument("--block", type=int, metavar="B", help="columns in a block, with --scale block")
+    group.add_argument("--offset", choices=("mean", "none"), help="subtract the mean vector first, or nothing")
+    group = parser.add_argument_group("how the source is read")
+    group.add_argument(
+        "--tokens", metavar="FILE", help="words of a matrix: text, Parquet (FILE:COLUMN), JSON; HDF5: a path in it"
+    )
+    group.add_argument("--dataset", metavar="NAME", help="the array to read, where a file holds several")
+    group.add_argument("--encoding", metavar="NAME", help="encoding of the words, such as gbk (default UTF-8)")
+    group.add_argument("--bytes", dest="keep_bytes", action="store_true", help="keep words that are not UTF-8 as bytes")
+    group.add_argument("--skip-bad", action="store_true", help="leave out rows that cannot be read")
+    parser.add_argument(
+        "--metadata", action="append", default=[], metavar="KEY=VALUE", help="store this in the file too"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert; print a summary on standard output and notes on standard error."""
+    from qemb_tools.convert import convert
+    from qemb_tools.interface import ReadOptions, UsageError
+
+    metadata = {}
+    for item in arguments.metadata:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--metadata {item} is not KEY=VALUE")
+        metadata[key] = value
+    writer = {
+        k: v
+        for k in ("bits", "scheme", "effort", "scale", "block", "offset")
+        if (v := getattr(arguments, k)) is not None
+    }
+    summary = convert(
+        arguments.source,
+        arguments.target,
+        source_format=arguments.source_format,
+        target_format=arguments.target_format,
+        options=ReadOptions(
+            arguments.tokens, arguments.dataset, arguments.encoding, arguments.keep_bytes, arguments.skip_bad
+        ),
+        metadata=metadata,
+        show_progress=not arguments.quiet,
+        **writer,
+    )
+    for note in summary.notes:
+        print(f"qemb: note: {note}", file=sys.stderr)
+    if not arguments.quiet:
+        before = "" if not os.path.isfile(arguments.source) else f"{os.path.getsize(arguments.source):,} bytes -> "
+        kind = f", {summary.scheme}" if summary.scheme else ""
+        dropped = f", {summary.duplicates:,} duplicates left out" if summary.duplicates else ""
+        table = f"{summary.rows:,} rows x {summary.dim:,}{kind}"
+        print(f"{arguments.target}: {table}, {before}{summary.size:,} bytes{dropped}")
+    return 0

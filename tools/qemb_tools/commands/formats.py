@@ -1,0 +1,44 @@
+"""``qemb formats``: what can be converted."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from qemb_tools.commands import Subparsers
+
+_HELP = "list the formats that can be converted"
+
+
+def add_to(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("formats", help=_HELP, description=_HELP)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a line a format: its name, what can be done, the extra it needs, what it is."""
+    from qemb_tools.formats import FORMATS
+
+    rows = [
+        {
+            "name": f.name,
+            "read": f.read is not None,
+            "write": f.write is not None,
+            "extra": f.extra or None,
+            "extensions": list(f.extensions),
+            "help": f.help,
+        }
+        for f in FORMATS
+    ]
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        for row in rows:
+            can = f"{'read' if row['read'] else '':<5}{'write' if row['write'] else '':<6}"
+            print(f"{row['name']:<14}{can}{row['extra'] or '':<8}{row['help']}")
+    return 0

@@ -1,0 +1,57 @@
+"""``qemb info``: what a file says of itself."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from qemb_tools.commands import Subparsers
+
+_HELP = "print what a .qemb file holds"
+
+
+def add_to(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("info", help=_HELP, description=_HELP)
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print it, a line an item."""
+    from qemb_tools.commands.opening import open_embedding
+
+    with open_embedding(arguments.file) as embedding:
+        information = embedding.info.to_dict()
+        information.setdefault("metadata", embedding.metadata)
+    if arguments.json:
+        print(json.dumps(information, ensure_ascii=False, indent=2))
+    else:
+        _print(information, "")
+    return 0
+
+
+def _print(items: dict[str, object], indent: str) -> None:
+    width = max((len(key) for key in items), default=0)
+    for key, value in items.items():
+        if isinstance(value, dict) and value:
+            print(f"{indent}{key}")
+            _print(value, indent + "  ")
+        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            print(f"{indent}{key}")
+            for item in value:
+                print(f"{indent}  " + "  ".join(f"{k} {_plain(v)}" for k, v in item.items()))
+        else:
+            print(f"{indent}{key:<{width}}  {_plain(value)}")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,40 @@
+"""What the commands that look into a ``.qemb`` file share."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import qemb
+from qemb_tools.cli import AnswerIsNoError
+from qemb_tools.stream import check_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CANDIDATES = 20_000
+"""Tokens that are looked through for a similar one: files have the frequent words first, and difflib is slow."""
+
+
+def open_embedding(path: str) -> qemb.Embedding:
+    """Open a ``.qemb`` file. Raises `UsageError` if there is none of that name, `qemb.QembError` if it is bad."""
+    check_file(path)
+    return qemb.open(path)
+
+
+def require_words(embedding: qemb.Embedding, words: Iterable[str], path: str) -> None:
+    """Raise `AnswerIsNoError` for the first word that is absent, with those that look like it."""
+    for word in words:
+        if word not in embedding:
+            similar = suggest(embedding, word)
+            hint = f"did you mean {', '.join(similar)}?" if similar else "check the spelling"
+            raise AnswerIsNoError(f"the word {word!r} is not in {path}; {hint}")
+
+
+def suggest(embedding: qemb.Embedding, word: str) -> list[str]:
+    """Return up to three tokens that look like a word."""
+    from difflib import get_close_matches
+
+    variants = dict.fromkeys((word.lower(), word.capitalize(), word.upper(), word.strip(), word.replace(" ", "_")))
+    found = [variant for variant in variants if variant and variant != word and variant in embedding]
+    return (found + [t for t in get_close_matches(word, islice(embedding, CANDIDATES), 3) if t not in found])[:3]

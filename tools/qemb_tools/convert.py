@@ -1,0 +1,174 @@
+"""Converting a file, or a gensim object, into another file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+
+from qemb_tools.formats import Target, create_sink, open_source
+from qemb_tools.gensim_model import from_object
+from qemb_tools.interface import Batch, ReadOptions, Source, UsageError, WriterOptions, source_error
+from qemb_tools.progress import progress
+from qemb_tools.qemb_file import QembSink, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a conversion did.
+
+    Attributes
+    ----------
+    rows, dim : int
+        Shape of what was written.
+    scheme : str
+        How a ``.qemb`` file stores it, such as "linear, 8 bits"; "" for other formats.
+    duplicates : int
+        Rows left out because their token had come before.
+    size : int
+        Bytes written.
+    notes : list of str
+        What the user should be told.
+    """
+
+    rows: int
+    dim: int
+    scheme: str
+    duplicates: int
+    size: int
+    notes: list[str] = field(default_factory=list)
+
+
+def convert(
+    source: str,
+    target: str,
+    *,
+    source_format: str | None = None,
+    target_format: str | None = None,
+    options: ReadOptions | None = None,
+    metadata: dict[str, Any] | None = None,
+    show_progress: bool = False,
+    **writer: Unpack[WriterOptions],
+) -> Summary:
+    """Convert a file of vectors into another format.
+
+    Parameters
+    ----------
+    source, target : str
+        The files. The target appears when it is complete, or not at all.
+    source_format, target_format : str, optional
+        Names as ``qemb formats`` lists them; told by content and name where left out.
+    options : ReadOptions, optional
+        How to read the source.
+    metadata : dict, optional
+        Added to what the source says of itself.
+    show_progress : bool
+        Show a progress bar where standard error is a terminal.
+    **writer
+        Arguments of `qemb.Writer`: ``bits``, ``scheme``, ``effort``, ``scale``, ``block``, ``offset``.
+
+    Returns
+    -------
+    Summary
+        What was done.
+
+    Raises
+    ------
+    UsageError
+        The request is wrong: a file or an extra is missing, options do not fit.
+    qemb.QembError
+        The source is bad, or holds what the target cannot.
+    """
+    with open_source(source, options, source_format) as table:
+        if os.path.exists(target) and os.path.exists(source) and os.path.samefile(source, target):
+            raise UsageError("source and target are the same file; write to another name")
+        return _write(table, source, target, target_format, metadata or {}, writer, show_progress=show_progress)
+
+
+def from_gensim(
+    model: object,
+    path: str | os.PathLike[str],
+    *,
+    metadata: dict[str, Any] | None = None,
+    **writer: Unpack[WriterOptions],
+) -> Summary:
+    """Write a gensim object in memory to a file, in the format that its name tells.
+
+    Parameters
+    ----------
+    model : gensim model or KeyedVectors
+        Its words, in their order, with their counts where it has them.
+    path : str
+        The file to write.
+    metadata : dict, optional
+        Added to what is known of the model.
+    **writer
+        Arguments of `qemb.Writer`, such as ``bits=4``.
+
+    Raises
+    ------
+    TypeError
+        The object has no vectors.
+    qemb.QembError
+        The vectors cannot be written.
+    """
+    with from_object(model) as table:
+        return _write(table, "the model", os.fspath(path), None, metadata or {}, writer, show_progress=False)
+
+
+def _write(
+    table: Source,
+    where: str,
+    target: str,
+    target_format: str | None,
+    metadata: dict[str, Any],
+    writer: WriterOptions,
+    *,
+    show_progress: bool,
+) -> Summary:
+    rows = 0
+    sink = create_sink(Target(target, table.dim, table.rows, table.metadata | metadata, writer), target_format)
+    distinct = _Distinct()
+    with sink, progress(table.expected, "converting", wanted=show_progress) as bar:
+        for read in table.batches():
+            # the writer of .qemb needs an index of the tokens anyway, and finds duplicates itself
+            batch = read if isinstance(sink, QembSink) else distinct.only_first(read)
+            sink.append(batch)
+            rows += len(batch.tokens)
+            bar.update(len(read.tokens))
+        if not rows:
+            raise source_error("there are no rows; check that the file is whole", where)
+    duplicates, scheme = distinct.dropped, ""
+    if isinstance(sink, QembSink):
+        duplicates, scheme = sink.duplicates, describe(target)
+        rows -= duplicates
+    return Summary(rows, table.dim, scheme, duplicates, Path(target).stat().st_size, table.notes + sink.notes)
+
+
+class _Distinct:
+    """Leaves out rows whose token has come before."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._seen: set[bytes] = set()
+
+    def only_first(self, batch: Batch) -> Batch:
+        keep = list(self._first(batch.tokens))
+        if len(keep) == len(batch.tokens):
+            return batch
+        self.dropped += len(batch.tokens) - len(keep)
+        rows = np.array(keep, dtype=np.intp)
+        counts = None if batch.counts is None else batch.counts[rows]
+        return Batch([batch.tokens[i] for i in keep], batch.vectors[rows], counts)
+
+    def _first(self, tokens: list[bytes]) -> Iterator[int]:
+        for i, token in enumerate(tokens):
+            if token not in self._seen:
+                self._seen.add(token)
+                yield i

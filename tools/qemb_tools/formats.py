@@ -1,0 +1,187 @@
+"""All formats: what they are called, how they are recognized, who reads and who writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qemb_tools import (
+    fasttext_bin,
+    gensim_model,
+    hdf5,
+    llama2c,
+    npy,
+    qemb_file,
+    safetensors,
+    text,
+    word2vec_bin,
+)
+from qemb_tools.interface import ReadOptions, Sink, Source, UsageError, WriterOptions, source_error
+from qemb_tools.stream import HEAD, check_file, open_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a sink is made from. ``rows`` is None where it is unknown; ``writer`` goes to `qemb.Writer`."""
+
+    path: str
+    dim: int
+    rows: int | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    writer: WriterOptions = field(default_factory=WriterOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format: ``sniff`` looks at the first bytes and the path, ``read`` and ``write`` are None where not offered."""
+
+    name: str
+    help: str
+    extensions: tuple[str, ...] = ()
+    extra: str = ""
+    sniff: Callable[[bytes, str], bool] | None = None
+    read: Callable[[str, ReadOptions], Source] | None = None
+    write: Callable[[Target], Sink] | None = None
+
+
+FORMATS = (
+    Format(
+        "qemb", "this project's format", (".qemb",),
+        sniff=qemb_file.sniff, read=qemb_file.QembSource,
+        write=lambda t: qemb_file.QembSink(t.path, t.dim, t.metadata, t.writer),
+    ),
+    Format(
+        "hdf5", "HDF5; --dataset and --tokens name the parts of foreign files", (".h5", ".hdf5", ".hdf"), "hdf5",
+        sniff=hdf5.sniff, read=hdf5.Hdf5Source, write=lambda t: hdf5.Hdf5Sink(t.path, t.dim, t.metadata),
+    ),
+    Format("npy", "numpy matrix; --tokens names its words", (".npy",), sniff=npy.sniff, read=npy.open_npy),
+    Format("npz", "numpy arrays: a matrix and its words", (".npz",), sniff=npy.sniff_npz, read=npy.open_npz),
+    Format(
+        "gensim", "KeyedVectors, Word2Vec, Doc2Vec, FastText as gensim saves them", (".model", ".kv", ".wv"),
+        sniff=gensim_model.sniff, read=gensim_model.open_model,
+    ),
+    Format(
+        "fasttext-bin", "fastText .bin, its words (subword buckets are left out)", (), "gensim",
+        sniff=fasttext_bin.sniff, read=fasttext_bin.open_model,
+    ),
+    Format(
+        "word2vec-bin", "word2vec .bin, plain or .gz", (".bin",),
+        sniff=word2vec_bin.sniff, read=word2vec_bin.BinSource,
+        write=lambda t: word2vec_bin.BinSink(t.path, t.dim, t.rows),
+    ),
+    Format(
+        "llama2c", "the token table of a llama2.c model; --tokens names its words",
+        sniff=llama2c.sniff, read=llama2c.open_table,
+    ),
+    Format(
+        "safetensors", "a token table in safetensors, or a model2vec folder", (".safetensors",),
+        sniff=safetensors.sniff, read=safetensors.open_tensors,
+    ),
+    Format(
+        "text", "word2vec text, GloVe, fastText .vec; plain or .gz; - is standard input", (".vec", ".txt"),
+        sniff=text.sniff, read=text.open_text, write=lambda t: text.TextSink(t.path, t.dim, t.rows),
+    ),
+    Format(
+        "glove", "text without a header line, even if the first line looks like one",
+        read=text.open_glove, write=lambda t: text.TextSink(t.path, t.dim, t.rows, header=False),
+    ),
+)  # fmt: skip
+"""In the order in which they are tried: magic numbers first, text last, because text has no mark of its own."""
+
+
+def by_name(name: str) -> Format:
+    """Return the format called ``name``; `UsageError` if there is none."""
+    for format_ in FORMATS:
+        if format_.name == name:
+            return format_
+    raise UsageError(f"there is no format {name!r}; formats: {', '.join(f.name for f in FORMATS)}")
+
+
+def by_extension(path: str, *, to_write: bool) -> Format | None:
+    """Return the format that a file's name tells, ``.gz`` passed over."""
+    suffix = Path(path.removesuffix(".gz")).suffix.lower()
+    usable = (f for f in FORMATS if (f.write if to_write else f.read) is not None)
+    return next((f for f in usable if suffix in f.extensions), None)
+
+
+def recognize(path: str) -> Format:
+    """Tell a source's format by its content, and by its name where the content says nothing.
+
+    Raises
+    ------
+    UsageError
+        The file does not exist, or is a folder that is no model's.
+    qemb.InvalidError
+        It is empty, or no format that is known.
+    """
+    if Path(path).is_dir() and safetensors.sniff(b"", path):
+        return by_name("safetensors")
+    check_file(path)
+    if path == "-":
+        return by_name("text")
+    with open_bytes(path) as stream:
+        head = stream.peek(HEAD)[:HEAD]
+    if not head:
+        raise source_error("the file is empty; check the name", path)
+    for format_ in FORMATS:
+        if format_.sniff is not None and format_.sniff(head, path):
+            return format_
+    named = by_extension(path, to_write=False)
+    # a .txt may be anything, so its name proves nothing
+    if named is None or named.name == "text":
+        raise source_error(
+            "this is no format that is known; name it with --from (`qemb formats` lists them) or check the file", path
+        )
+    return named
+
+
+def open_source(path: str, options: ReadOptions | None = None, format_name: str | None = None) -> Source:
+    """Open any file of vectors.
+
+    Parameters
+    ----------
+    path : str
+        The file; ``-`` reads text from standard input.
+    options : ReadOptions, optional
+        How to read it.
+    format_name : str, optional
+        Its format; told by its content where left out.
+
+    Raises
+    ------
+    UsageError
+        Something is wrong with the request: no such file, an extra not installed, a part not named.
+    qemb.QembError
+        Something is wrong with the file.
+    """
+    format_ = by_name(format_name) if format_name else recognize(path)
+    if format_.read is None:
+        raise UsageError(f"{format_.name} can be written but not read")
+    source = format_.read(path, options or ReadOptions())
+    source.metadata.setdefault("source", format_.name)
+    return source
+
+
+def create_sink(target: Target, format_name: str | None = None) -> Sink:
+    """Create the file to write, its format told by its name where it is not given.
+
+    Raises
+    ------
+    UsageError
+        The format is not known, cannot be written, or needs an extra that is not installed.
+    """
+    format_ = by_name(format_name) if format_name else by_extension(target.path, to_write=True)
+    if format_ is None:
+        raise UsageError(f"the name {target.path} tells no format that can be written; name it with --to")
+    if format_.write is None:
+        can = ", ".join(f.name for f in FORMATS if f.write is not None)
+        raise UsageError(f"{format_.name} can be read but not written; these can: {can}")
+    if target.path.endswith(".gz"):
+        raise UsageError("compressed files are read, not written; leave out .gz")
+    if format_.name != "qemb" and target.writer:
+        raise UsageError(f"{', '.join('--' + k for k in target.writer)} apply to .qemb files, not to {format_.name}")
+    return format_.write(target)

@@ -1,0 +1,169 @@
+"""Models that gensim saved, of every age, and gensim's objects in memory.
+
+gensim saves pickles. They are read inertly (see ``inert_pickle``): nothing in the file is run, gensim is not needed,
+and models that today's gensim refuses are read as well. Only a FastText model whose word vectors are not in the file,
+but made of its n-grams, needs gensim's hash of n-grams.
+"""
+
+from __future__ import annotations
+
+import pickle  # for its error; files are read by inert_pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import numpy as np
+
+from qemb_tools.inert_pickle import Record, as_array, load
+from qemb_tools.interface import ReadOptions, Source, missing_extra, source_error
+from qemb_tools.matrix import MatrixSource
+from qemb_tools.stream import is_compressed, open_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+
+def sniff(head: bytes, path: str) -> bool:  # noqa: ARG001 - every format's sniff takes both
+    """Whether this is a pickle that names gensim at its start."""
+    return head[:1] in (b"\x80", b"c") and b"gensim" in head[:256]
+
+
+def open_model(path: str, options: ReadOptions) -> Source:  # noqa: ARG001 - no option applies
+    """Open a saved KeyedVectors, Word2Vec, Doc2Vec (its word vectors), FastText or Poincaré model.
+
+    Raises
+    ------
+    qemb.InvalidError
+        The file is damaged, a file that belongs to it is missing, or the model holds no word vectors.
+    UsageError
+        gensim is needed and not installed.
+    """
+    with open_bytes(path) as stream:
+        compressed = is_compressed(stream)
+        try:
+            model = load(cast("BinaryIO", stream))
+        except pickle.UnpicklingError as error:
+            raise source_error(f"the pickle cannot be read ({error}); check that the file is whole", path) from None
+    if not isinstance(model, Record):
+        raise source_error("the pickle holds no gensim model; check the file", path)
+    prefix, vectors_of = path, model
+    for name in ("wv", "kv"):
+        inner = model.attribute(name)
+        if isinstance(inner, Record):
+            prefix, vectors_of = f"{path}.{name}", inner
+            break
+    words = _words(vectors_of)
+    matrix = _array(vectors_of, ("vectors", "syn0"), prefix, compressed=compressed)
+    if matrix is None and words is not None:
+        matrix = _compose(vectors_of, model, words, prefix, compressed=compressed)
+    if words is None or matrix is None:
+        raise source_error(f"a gensim {model.name} holds no word vectors; there is nothing to convert", path)
+    source = MatrixSource(_encode(words), matrix[: len(words)], path, _counts(vectors_of, words))
+    source.metadata["gensim"] = model.name
+    if model.name == "Doc2Vec":
+        source.notes.append("the word vectors of the Doc2Vec model were taken; its document vectors were left out")
+    if "FastText" in model.name:
+        source.notes.append("the words of the FastText model were taken; its subword buckets were left out")
+    return source
+
+
+def from_object(model: object) -> Source:
+    """Take the vectors of a gensim object in memory: KeyedVectors, or a model with its vectors in ``wv``.
+
+    Raises
+    ------
+    TypeError
+        The object has neither.
+    """
+    vectors = getattr(model, "wv", model)
+    try:
+        words, matrix = vectors.index_to_key, vectors.vectors  # type: ignore[attr-defined]
+    except AttributeError:
+        raise TypeError(f"a gensim model or KeyedVectors is wanted, not {type(model).__name__}") from None
+    counts = getattr(vectors, "expandos", {}).get("count")
+    source = MatrixSource(
+        _encode(words),
+        matrix[: len(words)],
+        type(model).__name__,
+        _whole(counts[: len(words)] if counts is not None else None),
+    )
+    source.metadata["gensim"] = type(model).__name__
+    return source
+
+
+def _encode(words: Iterable[Any]) -> list[bytes]:
+    # keys may be numbers; surrogates are what is left of bytes that were not UTF-8
+    return [word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogateescape") for word in words]
+
+
+def _words(vectors: Record) -> list[Any] | None:
+    words = vectors.attribute("index_to_key", "index2entity", "index2word")
+    return words if isinstance(words, list) else None
+
+
+def _counts(vectors: Record, words: list[Any]) -> NDArray[Any] | None:
+    """Find the counts: an array since gensim 4, an attribute of each word's entry before."""
+    expandos = vectors.attribute("expandos")
+    if isinstance(expandos, dict):
+        array = as_array(expandos.get("count"))
+        return None if array is None else _whole(array[: len(words)])
+    entries = vectors.attribute("vocab")
+    if not isinstance(entries, dict) or not all(isinstance(entries.get(word), Record) for word in words):
+        return None
+    try:
+        return _whole(np.array([entries[word].attribute("count") for word in words], dtype=np.int64))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _whole(counts: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Counts, where they can be: whole numbers and none negative."""
+    return counts if counts is not None and counts.dtype.kind in "iu" and (counts >= 0).all() else None
+
+
+def _array(vectors: Record, names: tuple[str, ...], prefix: str, *, compressed: bool) -> NDArray[Any] | None:
+    """Find an array in the pickle, or in the file beside it where gensim puts large ones."""
+    array = as_array(vectors.attribute(*names))
+    if array is not None:
+        return array
+    separate = vectors.attribute("__numpys")
+    for name in names:
+        if isinstance(separate, list) and name in separate:
+            file = Path(f"{prefix}.{name}.{'npz' if compressed else 'npy'}")
+            if not file.exists():
+                raise source_error(f"{file.name} belongs to the model and is missing; keep them together", prefix)
+            try:
+                # a plain file is mapped, so that a large model is never in memory whole
+                return cast("NDArray[Any]", np.load(file)["val"] if compressed else np.load(file, mmap_mode="r"))
+            except (ValueError, OSError, EOFError, KeyError) as error:
+                raise source_error(f"the array cannot be read ({error})", str(file)) from None
+    return None
+
+
+def _compose(
+    vectors: Record, model: Record, words: list[Any], prefix: str, *, compressed: bool
+) -> NDArray[np.float32] | None:
+    """Make word vectors as fastText does: the mean of the word's own vector and those of its n-grams.
+
+    The sum runs in gensim's order, so that the floats are gensim's.
+    """
+    own = _array(vectors, ("vectors_vocab",), prefix, compressed=compressed)
+    if own is None:
+        return None
+    bucket = vectors.attribute("bucket") or model.attribute("bucket")
+    if not bucket:
+        return own
+    grams = _array(vectors, ("vectors_ngrams",), prefix, compressed=compressed)
+    shortest, longest = vectors.attribute("min_n"), vectors.attribute("max_n")
+    if grams is None or not (isinstance(shortest, int) and isinstance(longest, int) and isinstance(bucket, int)):
+        return None
+    try:
+        from gensim.models.fasttext import ft_ngram_hashes
+    except ImportError:
+        raise missing_extra("gensim", "gensim") from None
+    composed = np.empty((len(words), own.shape[1]), np.float32)
+    for i, word in enumerate(words):
+        rows = grams[ft_ngram_hashes(word, shortest, longest, bucket)]
+        composed[i] = np.add.reduce(np.concatenate([own[i : i + 1], rows]), axis=0) / np.float32(len(rows) + 1)
+    return composed

@@ -1,0 +1,156 @@
+"""What every converter speaks: batches of tokens and vectors, sources that give them, sinks that take them.
+
+A format is one file beside this one; ``formats.py`` lists them all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, TypedDict
+
+import qemb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_DIM = 1 << 20
+"""More values a row than this is a damaged header, not a table: it is refused before anything is allocated."""
+
+BATCH_VALUES = 1 << 20
+"""Values in one batch of a source that may choose: 4 MB of float32."""
+
+
+class UsageError(Exception):
+    """The command is wrong, not a file: a missing file or extra, options that do not go together. Exit code 2."""
+
+
+def source_error(message: str, where: str, offset: int | None = None) -> qemb.InvalidError:
+    """The error for a source file that cannot be converted.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what to do about it, in one line.
+    where : str
+        The file, and the line or row in it.
+    offset : int, optional
+        Byte offset in the file.
+    """
+    return qemb.InvalidError("invalid.source", message, where=where, offset=offset)
+
+
+def batch_rows(dim: int) -> int:
+    """Rows of a batch for sources that may choose: bounded memory whatever the dimension."""
+    return max(1, BATCH_VALUES // dim)
+
+
+class WriterOptions(TypedDict, total=False):
+    """How a ``.qemb`` file stores values; as for `qemb.Writer`."""
+
+    bits: int
+    scheme: str
+    effort: int
+    scale: str
+    block: int
+    offset: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some rows of a table: tokens as bytes, ``vectors`` float32 ``(n, dim)``, ``counts`` uint64 ``(n,)`` or None."""
+
+    tokens: list[bytes]
+    vectors: NDArray[np.float32]
+    counts: NDArray[np.uint64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How to read a source; what a format has no use for it passes over.
+
+    Attributes
+    ----------
+    tokens : str or None
+        File with the tokens, for formats that hold vectors only; for HDF5 also a dataset's path.
+    dataset : str or None
+        Name of the array to read, where a file holds several.
+    encoding : str or None
+        Encoding of text tokens; they are transcoded to UTF-8.
+    keep_bytes : bool
+        Keep tokens that are not UTF-8 as they are instead of refusing them.
+    skip_bad : bool
+        Leave out rows that cannot be read, and count them, instead of refusing the file.
+    """
+
+    tokens: str | None = None
+    dataset: str | None = None
+    encoding: str | None = None
+    keep_bytes: bool = False
+    skip_bad: bool = False
+
+
+class Source(ABC):
+    """A table that is read in batches, front to back, once.
+
+    Attributes
+    ----------
+    dim : int
+        Values a row.
+    rows : int or None
+        Number of rows, or None where it is unknown before the end.
+    expected : int or None
+        ``rows``, or an estimate of it, for the progress bar.
+    metadata : dict
+        What the file says of itself, JSON-able.
+    notes : list of str
+        What the user should be told; complete once the last batch was read.
+    """
+
+    dim: int
+    rows: int | None = None
+    expected: int | None = None
+
+    def __init__(self) -> None:
+        self.metadata: dict[str, Any] = {}
+        self.notes: list[str] = []
+
+    @abstractmethod
+    def batches(self) -> Iterator[Batch]:
+        """Yield the rows in order. Raises `qemb.QembError` where the file is bad."""
+
+    def close(self) -> None:  # noqa: B027 - most sources hold nothing open; those that do override it
+        """Release the file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class Sink(ABC):
+    """A file being written. Leaving the block normally publishes it; leaving by an exception leaves no file behind."""
+
+    notes: list[str]
+
+    @abstractmethod
+    def append(self, batch: Batch) -> None:
+        """Write the rows of a batch, in order."""
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def missing_extra(package: str, extra: str) -> UsageError:
+    """The error for an optional package that is not installed, with the command that installs it."""
+    return UsageError(f'this needs {package}, which is not installed; run: pip install "qemb-format[{extra}]"')

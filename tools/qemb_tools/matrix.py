@@ -1,0 +1,76 @@
+"""A source over tokens and a matrix that are at hand, in memory or mapped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qemb_tools.interface import MAX_DIM, Batch, Source, batch_rows, source_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+
+def float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Values as float32, rounded to nearest; what is too large becomes infinite, which the writer then refuses."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(values, dtype=np.float32)
+
+
+class MatrixSource(Source):
+    """Tokens and the rows of a matrix.
+
+    Parameters
+    ----------
+    tokens : list of bytes
+        One a row.
+    matrix : numpy.ndarray
+        Floats or integers, shape ``(rows, dim)``; may be a memory map.
+    where : str
+        The file, for errors.
+    counts : numpy.ndarray, optional
+        Integers, shape ``(rows,)``.
+
+    Raises
+    ------
+    qemb.InvalidError
+        The shapes do not fit each other, or the values are not numbers.
+    """
+
+    def __init__(
+        self, tokens: list[bytes], matrix: NDArray[Any], where: str, counts: NDArray[Any] | None = None
+    ) -> None:
+        super().__init__()
+        if matrix.ndim != 2:
+            raise source_error(f"the array has {matrix.ndim} dimensions; rows and columns are wanted", where)
+        if matrix.dtype.kind not in "fiu":
+            raise source_error(f"the array holds {matrix.dtype}, not numbers", where)
+        rows, dim = matrix.shape
+        if not 1 <= dim <= MAX_DIM:
+            raise source_error(f"the rows have {dim:,} values; 1 to {MAX_DIM:,} are possible", where)
+        if rows != len(tokens):
+            raise source_error(f"there are {rows:,} rows and {len(tokens):,} tokens; give every row one token", where)
+        if counts is not None and counts.shape != (rows,):
+            raise source_error(f"there are {rows:,} rows and counts of shape {counts.shape}", where)
+        if matrix.dtype.kind == "f" and matrix.dtype.itemsize > 4:
+            self.notes.append(f"the values are {matrix.dtype}; they were rounded to float32")
+        self.rows = self.expected = rows
+        self.dim = dim
+        self._tokens = tokens
+        self._matrix = matrix
+        self._counts = counts
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield slices of the matrix."""
+        step = batch_rows(self.dim)
+        for start in range(0, len(self._tokens), step):
+            part = slice(start, start + step)
+            counts = None if self._counts is None else self._counts[part].astype(np.uint64)
+            yield Batch(self._tokens[part], self.decode(self._matrix[part]), counts)
+
+    def decode(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Values of the matrix as float32; for types that numpy has not, a subclass has its own."""
+        return float32(values)

@@ -1,0 +1,93 @@
+"""``.qemb`` itself: as a source, to quantize again or to export, and as what everything is converted to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import qemb
+from qemb_tools.interface import Batch, ReadOptions, Sink, Source, WriterOptions, batch_rows
+from qemb_tools.stream import check_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+MAGIC = b"\x89QEMB\r\n\x1a"
+
+
+def sniff(head: bytes, path: str) -> bool:  # noqa: ARG001 - every format's sniff takes both
+    """Whether this is a ``.qemb`` file."""
+    return head.startswith(MAGIC)
+
+
+class QembSource(Source):
+    """A ``.qemb`` file, decoded in slices. Raises as `qemb.open` does."""
+
+    def __init__(self, path: str, options: ReadOptions) -> None:  # noqa: ARG002 - no option applies
+        super().__init__()
+        check_file(path)
+        self._embedding = qemb.open(path)
+        self.dim = self._embedding.dim
+        self.rows = self.expected = len(self._embedding)
+        self.metadata = dict(self._embedding.metadata)
+        left = self._embedding.rows_total - len(self._embedding)
+        if left:
+            self.notes.append(f"{left:,} rows past the tokens (subword buckets) were left out")
+
+    def close(self) -> None:
+        """Release the file."""
+        self._embedding.close()
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield slices of the table."""
+        step = batch_rows(self.dim)
+        counts = self._embedding.counts
+        raw = self._embedding.tokens.raw
+        for start in range(0, self.rows or 0, step):
+            stop = min(start + step, self.rows or 0)
+            tokens = [raw(row) for row in range(start, stop)]
+            yield Batch(tokens, self._embedding.matrix(start, stop), None if counts is None else counts[start:stop])
+
+
+class QembSink(Sink):
+    """A ``.qemb`` file being written.
+
+    Parameters
+    ----------
+    path : str
+        The file to write.
+    dim : int
+        Values a row.
+    metadata : dict
+        JSON-able.
+    options : WriterOptions
+        Further arguments of `qemb.Writer`, such as ``bits`` or ``scheme``.
+    """
+
+    def __init__(self, path: str, dim: int, metadata: dict[str, Any], options: WriterOptions) -> None:
+        self.notes = []
+        self._writer = qemb.Writer(path, dim=dim, metadata=metadata, duplicates="first", **options)
+
+    @property
+    def duplicates(self) -> int:
+        """Rows left out because their token had come before."""
+        return int(self._writer.duplicates)
+
+    def append(self, batch: Batch) -> None:
+        """Write the rows of a batch."""
+        self._writer.append(batch.tokens, batch.vectors, batch.counts)
+
+    def __enter__(self) -> Self:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
+
+
+def describe(path: str) -> str:
+    """How a file stores its values, in a few words."""
+    with qemb.open(path) as embedding:
+        return str(embedding.info)
