@@ -46,8 +46,8 @@ class Summary:
 
 
 def convert(
-    source: str,
-    target: str,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
     *,
     source_format: str | None = None,
     target_format: str | None = None,
@@ -60,7 +60,7 @@ def convert(
 
     Parameters
     ----------
-    source, target : str
+    source, target : path
         The files. The target appears when it is complete, or not at all.
     source_format, target_format : str, optional
         Names as ``qemb formats`` lists them; told by content and name where left out.
@@ -85,6 +85,7 @@ def convert(
     qemb.QembError
         The source is bad, or holds what the target cannot.
     """
+    source, target = os.fspath(source), os.fspath(target)
     with open_source(source, options, source_format) as table:
         if os.path.exists(target) and os.path.exists(source) and os.path.samefile(source, target):
             raise UsageError("source and target are the same file; write to another name")

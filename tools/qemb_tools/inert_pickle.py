@@ -39,6 +39,7 @@ class Record(dict[Any, Any]):
     state: Any
 
     def __new__(cls, *args: Any) -> Record:  # noqa: PYI034 - records of all classes are one type to their readers
+        """Make a record, whatever the arguments."""
         self = super().__new__(cls)
         self.args = args
         self.state = {}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import qemb
 from qemb_tools.interface import ReadOptions, Source, UsageError, source_error
 from qemb_tools.matrix import MatrixSource
 from qemb_tools.stream import check_file
@@ -69,7 +68,8 @@ def open_npz(path: str, options: ReadOptions) -> Source:
     """
     check_file(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # opened here, because numpy leaves a damaged file open
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
             names = archive.files
             words = None
             if options.tokens is None:

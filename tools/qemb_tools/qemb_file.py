@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import qemb
-from qemb_tools.interface import Batch, ReadOptions, Sink, Source, WriterOptions, batch_rows
+from qemb_tools.interface import Batch, ReadOptions, Sink, Source, UsageError, WriterOptions, batch_rows
 from qemb_tools.stream import check_file
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class QembSource(Source):
         self.metadata = dict(self._embedding.metadata)
         left = self._embedding.rows_total - len(self._embedding)
         if left:
-            self.notes.append(f"{left:,} rows past the tokens (subword buckets) were left out")
+            self.notes.append(f"rows past the tokens (subword buckets), left out: {left:,}")
 
     def close(self) -> None:
         """Release the file."""
@@ -66,7 +66,13 @@ class QembSink(Sink):
 
     def __init__(self, path: str, dim: int, metadata: dict[str, Any], options: WriterOptions) -> None:
         self.notes = []
-        self._writer = qemb.Writer(path, dim=dim, metadata=metadata, duplicates="first", **options)
+        try:
+            self._writer = qemb.Writer(path, dim=dim, metadata=metadata, duplicates="first", **options)
+        except qemb.LimitError:
+            raise
+        except (TypeError, ValueError) as error:
+            # no row has been looked at yet, so it is the options that do not fit
+            raise UsageError(str(error)) from None
 
     @property
     def duplicates(self) -> int:
@@ -90,4 +96,5 @@ class QembSink(Sink):
 def describe(path: str) -> str:
     """How a file stores its values, in a few words."""
     with qemb.open(path) as embedding:
-        return str(embedding.info)
+        info = embedding.info
+        return f"{info.scheme}, {info.bits} bits"

@@ -69,7 +69,7 @@ def open_tensors(path: str, options: ReadOptions) -> Source:
     notes = []
     if len(tokens) < len(matrix):
         # models pad their tables to a round number of rows
-        notes.append(f"{len(matrix) - len(tokens):,} rows past the last token were left out")
+        notes.append(f"rows past the last token, left out: {len(matrix) - len(tokens):,}")
         matrix = matrix[: len(tokens)]
     kind = _Bfloat16 if tensor.dtype == "BF16" else MatrixSource
     source = kind(tokens, matrix, str(file))
@@ -95,8 +95,9 @@ def _read_header(path: str) -> dict[str, _Tensor]:
         data = stream.read(length)
     try:
         header = json.loads(data)
-        tensors = [_tensor(name, header[name], size - 8 - length) for name in header if name != "__metadata__"]
-    except (KeyError, TypeError, ValueError, RecursionError):
+        header.pop("__metadata__", None)
+        tensors = [_tensor(name, entry, size - 8 - length) for name, entry in header.items()]
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise source_error("the header is not that of a safetensors file, or is damaged", path, 8) from None
     return {t.name: replace(t, start=8 + length + t.start) for t in tensors if t is not None}
 
@@ -116,6 +117,8 @@ def _tensor(name: str, entry: dict[str, Any], available: int) -> _Tensor | None:
 
 def _choose(tensors: dict[str, _Tensor], options: ReadOptions, path: str) -> _Tensor:
     tables = {name: tensor for name, tensor in tensors.items() if len(tensor.shape) == 2 and all(tensor.shape)}
+    if not tables:
+        raise source_error("there is no matrix of numbers in it; check the file", path)
     if options.dataset is not None:
         if options.dataset not in tables:
             raise UsageError(f"{path} has no matrix {options.dataset!r}; it has {_some(tables)}")
@@ -129,4 +132,4 @@ def _choose(tensors: dict[str, _Tensor], options: ReadOptions, path: str) -> _Te
 
 def _some(tables: dict[str, _Tensor]) -> str:
     names = list(tables)
-    return (", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")) or "no matrix"
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

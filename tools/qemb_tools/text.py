@@ -125,11 +125,17 @@ class TextSource(Source):
 
     def _find_dim(self, block: bytes, promised: tuple[int, int] | None) -> int:
         """Take most rows' word for the number of values: one row may be short, and tokens may hold spaces."""
-        sample = block.split(b"\n", 200)[:200]
-        lengths = Counter(_count_numbers(_FIELD.findall(line)) for line in sample if line.strip())
-        if not lengths:
+        dim = promised[1] if promised else 0
+        votes: Counter[int] = Counter()
+        for line in block.split(b"\n", 200)[:200]:
+            fields = _FIELD.findall(line)
+            # more fields than there should be are numbers, or words of the token
+            have = len(fields) - 1 if len(fields) - 1 <= dim else max(dim, _count_numbers(fields))
+            if fields:
+                votes[have] += 1
+        if not votes:
             raise source_error("there are no rows; check that the file is whole", self._path)
-        usual = max(lengths, key=lambda n: (lengths[n], -n))
+        usual = max(votes, key=lambda n: (votes[n], n))  # of equals the larger: a short row is refused, not misread
         if promised is None:
             if not 1 <= usual <= MAX_DIM:
                 raise source_error(
@@ -137,11 +143,9 @@ class TextSource(Source):
                     f"{self._path}, line {self._line:,}",
                 )
             return usual
-        dim = promised[1]
         if not 1 <= dim <= MAX_DIM:
             raise source_error(f"the header promises {dim:,} numbers a row; mend it", f"{self._path}, line 1")
-        # the token of a table's only row may end in a number, so one long row alone proves nothing
-        if usual < dim or (usual > dim and (lengths[dim] == 0 and lengths.total() > 1)):
+        if usual != dim:
             raise source_error(
                 f"the header promises {dim:,} numbers a row and the rows have {usual:,}; mend or remove the header",
                 f"{self._path}, line 1",
@@ -182,11 +186,11 @@ class TextSource(Source):
         if self._promised and self._promised[0] != rows + self._bad:
             self.notes.append(f"the header promises {self._promised[0]:,} rows; there are {rows + self._bad:,}")
         if self._spaced:
-            self.notes.append(f"{self._spaced:,} tokens hold spaces, the first {self._first_spaced}")
+            self.notes.append(f"tokens with spaces in them: {self._spaced:,}, the first {self._first_spaced}")
         if self._blank:
-            self.notes.append(f"{self._blank:,} blank lines were passed over")
+            self.notes.append(f"blank lines passed over: {self._blank:,}")
         if self._bad:
-            self.notes.append(f"{self._bad:,} bad rows were left out; the first: {self._first_bad}")
+            self.notes.append(f"bad rows left out: {self._bad:,}, the first {self._first_bad}")
 
     def _parse(self, block: bytes) -> tuple[Batch, int]:
         """Read a block of whole lines: first the tokens are split off, then all numbers are read in one call.
@@ -261,7 +265,7 @@ class TextSource(Source):
         if not self._options.skip_bad:
             raise source_error(f"{message}; mend the line, or leave such rows out with --skip-bad", self._where(place))
         self._bad += 1
-        self._first_bad = self._first_bad or f"line {self._line + place:,}, {message}"
+        self._first_bad = self._first_bad or f"in line {self._line + place:,}: {message}"
 
 
 def _read_numbers(data: bytes) -> NDArray[np.float32]:

@@ -153,7 +153,7 @@ def _json(data: bytes, name: str) -> list[bytes]:
     try:
         content = json.loads(data)
         return vocabulary(content)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise source_error(
             "the JSON holds no vocabulary; a list of tokens, a mapping of tokens to rows or a tokenizer.json is wanted",
             name,
@@ -163,7 +163,7 @@ def _json(data: bytes, name: str) -> list[bytes]:
 def vocabulary(content: Any) -> list[bytes]:  # noqa: ANN401 - JSON holds anything, and this is who checks it
     """Tokens by row out of parsed JSON: a list, a mapping of tokens to rows, or a Hugging Face tokenizer.
 
-    Raises KeyError, TypeError or ValueError where it is none of these.
+    Raises LookupError, TypeError, AttributeError or ValueError where it is none of these.
     """
     added: Sequence[Any] = ()
     if isinstance(content, dict) and isinstance(content.get("model"), dict):

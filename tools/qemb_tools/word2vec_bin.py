@@ -94,7 +94,7 @@ class BinSource(Source):
                 values = np.frombuffer(b"".join(vectors), dtype="<f4").reshape(len(tokens), self.dim)
                 yield Batch(tokens, values.astype(np.float32, copy=False))
         if not_text:
-            self.notes.append(f"{not_text:,} tokens are not UTF-8; their bytes were kept")
+            self.notes.append(f"tokens that are not UTF-8, kept as bytes: {not_text:,}")
         if (buffer + self._stream.read(2)).strip(b"\n"):
             self.notes.append(f"there are bytes after the {self.rows:,} rows that the header promises; they were left")
 

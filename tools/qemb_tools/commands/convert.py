@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         before = "" if not os.path.isfile(arguments.source) else f"{os.path.getsize(arguments.source):,} bytes -> "
         kind = f", {summary.scheme}" if summary.scheme else ""
-        dropped = f", {summary.duplicates:,} duplicates left out" if summary.duplicates else ""
+        dropped = f", duplicates left out: {summary.duplicates:,}" if summary.duplicates else ""
         table = f"{summary.rows:,} rows x {summary.dim:,}{kind}"
         print(f"{arguments.target}: {table}, {before}{summary.size:,} bytes{dropped}")
     return 0
