@@ -1,0 +1,28 @@
+"""Quantized embeddings in one file: read, search and write ``.qemb``.
+
+>>> import qemb
+>>> qemb.write("tiny.qemb", ["king", "queen"], [[1.0, 0.5], [0.9, 0.6]])
+>>> with qemb.open("tiny.qemb") as emb:
+...     emb.nearest("king", k=1)[0][0]
+'queen'
+"""
+
+from qemb.embedding import Embedding, Info
+from qemb.embedding import Embedding as open  # noqa: A004  (qemb.open reads as open does)
+from qemb.errors import InvalidError, LimitError, MalformedError, QembError, UnsupportedError
+from qemb.writer import Writer, write
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Embedding",
+    "Info",
+    "InvalidError",
+    "LimitError",
+    "MalformedError",
+    "QembError",
+    "UnsupportedError",
+    "Writer",
+    "open",
+    "write",
+]

@@ -1,0 +1,604 @@
+"""The container: header, section table and sections, read and written without knowing what the sections mean."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import zstandard
+
+from qemb import layout
+from qemb.atomic import AtomicFile
+from qemb.checksum import crc32c
+from qemb.errors import InvalidError, LimitError, MalformedError, UnsupportedError
+from qemb.layout import ALIGNMENT, KINDS, MAX_OFFSET, Codec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+HEADER_SIZE = layout.Header.sizeof()
+ENTRY_SIZE = layout.SectionEntry.sizeof()
+FRAME_ENTRY = layout.dtype(layout.FrameEntry)
+
+
+@dataclass(frozen=True)
+class FileHeader:
+    """What the header says, once checked."""
+
+    major: int
+    minor: int
+    required_features: int
+    optional_features: int
+    rows: int
+    tokens: int
+    dim: int
+    file_size: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """One entry of the section table, once checked."""
+
+    kind: str
+    flags: int
+    codec: int
+    offset: int
+    stored_size: int
+    raw_size: int
+    frame_size: int
+    crc: int
+    entry_offset: int
+    """Byte offset of the entry itself, for messages."""
+
+    @property
+    def where(self) -> str:
+        """How messages name the section."""
+        return f"section {self.kind}"
+
+    @property
+    def end(self) -> int:
+        """Offset of the byte after the section."""
+        return self.offset + self.stored_size
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of a compressed section."""
+        return -(-self.raw_size // self.frame_size) if self.frame_size else 0
+
+
+def align(offset: int) -> int:
+    """The next multiple of the section alignment."""
+    return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+class Container:
+    """An open ``.qemb`` file: its checked header and section table, and access to the bytes of its sections.
+
+    Parameters
+    ----------
+    source : path, bytes or buffer
+        A path is mapped, and only the pages that are needed are read.
+
+    Raises
+    ------
+    QembError
+        The first broken rule, in the order that the specification fixes.
+    OSError
+        As from ``open``.
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> None:
+        self._map: mmap.mmap | None = None
+        if isinstance(source, bytes | bytearray | memoryview):
+            self.name = "<bytes>"
+            self.data: NDArray[np.uint8] = np.frombuffer(source, np.uint8)
+        else:
+            self.name = os.fspath(source)
+            self.data = self._open(self.name)
+        self.data.flags.writeable = False
+        try:
+            self.header = read_header(self.data)
+            self.sections = read_table(self.data, self.header)
+        except BaseException:
+            self.close()
+            raise
+        self._frame_tables: dict[str, NDArray[Any]] = {}
+        self._last_frame: tuple[str, int, NDArray[np.uint8]] | None = None
+
+    def _open(self, path: str) -> NDArray[np.uint8]:
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not os.path.isfile(path) or status.st_size == 0:  # pipes cannot be mapped, nor can empty files
+                return np.frombuffer(file.read(), np.uint8)
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return np.frombuffer(self._map, np.uint8)
+
+    def close(self) -> None:
+        """Let go of the map; arrays that still look into it keep it alive until they go."""
+        self.data = np.empty(0, np.uint8)
+        self._last_frame = None
+        if self._map is not None:
+            try:
+                self._map.close()
+            except BufferError:  # a view is still out: the map closes with the last of them
+                pass
+            self._map = None
+
+    def stored(self, section: Section) -> NDArray[np.uint8]:
+        """The bytes of a section as they stand in the file."""
+        return self.data[section.offset : section.end]
+
+    def read(self, kind: str, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
+        """Raw (decoded) bytes ``start`` to ``stop`` of a section; a view of the map where the codec is raw."""
+        section = self.sections[kind]
+        stop = section.raw_size if stop is None else stop
+        if section.codec == Codec.RAW:
+            return self.data[section.offset + start : section.offset + stop]
+        size = section.frame_size
+        first, last = start // size, -(-stop // size)
+        if last - first == 1:
+            return self._frame(section, first)[start - first * size : stop - first * size]
+        out = np.empty(stop - start, np.uint8)
+        for number in range(first, last):
+            frame = self._frame(section, number)
+            low, high = max(start, number * size), min(stop, number * size + len(frame))
+            out[low - start : high - start] = frame[low - number * size : high - number * size]
+        return out
+
+    def read_rows(self, kind: str, stride: int, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Rows of ``stride`` bytes picked out of a section, shape (n, stride)."""
+        section = self.sections[kind]
+        if section.codec == Codec.RAW:
+            return self.read(kind).reshape(-1, stride)[indices]
+        out = np.empty((len(indices), stride), np.uint8)
+        for position in np.argsort(indices, kind="stable"):  # in file order, so that each frame is decoded once
+            row = int(indices[position])
+            out[position] = self.read(kind, row * stride, (row + 1) * stride)
+        return out
+
+    def array(self, kind: str, element: str) -> NDArray[Any]:
+        """A whole section as an array of little-endian ``element``; a view of the map where the codec is raw."""
+        return self.read(kind).view(element)
+
+    def check_section(self, section: Section) -> None:
+        """Compare a section with its CRC, and decode every frame of a compressed one.
+
+        Raises
+        ------
+        MalformedError
+            ``malformed.section_checksum`` or ``malformed.frame``.
+        """
+        if crc32c(self.stored(section)) != section.crc:
+            raise MalformedError(
+                "malformed.section_checksum",
+                "the bytes of this section are damaged: fetch the file again",
+                where=section.where,
+                offset=section.offset,
+            )
+        if section.codec == Codec.ZSTD:
+            for number in range(section.frames):
+                self._frame(section, number)
+
+    def _frame_table(self, section: Section) -> NDArray[Any]:
+        table = self._frame_tables.get(section.kind)
+        if table is None:
+            size = section.frames * FRAME_ENTRY.itemsize
+            table = self.data[section.end - size : section.end].view(FRAME_ENTRY)
+            ends = table["offset"] + table["size"].astype(np.uint64)
+            starts = np.concatenate([np.zeros(1, np.uint64), ends])
+            if bool((table["offset"] != starts[:-1]).any()) or int(starts[-1]) != section.stored_size - size:
+                raise InvalidError(
+                    "invalid.frame_table",
+                    "the frames do not follow each other without a gap",
+                    where=section.where,
+                    offset=section.end - size,
+                )
+            self._frame_tables[section.kind] = table
+        return table
+
+    def _frame(self, section: Section, number: int) -> NDArray[np.uint8]:
+        """One decoded frame; the last one decoded is kept, since rows are mostly read in order."""
+        if self._last_frame is not None and self._last_frame[:2] == (section.kind, number):
+            return self._last_frame[2]
+        entry = self._frame_table(section)[number]
+        start = section.offset + int(entry["offset"])
+        stored = self.data[start : start + int(entry["size"])]
+        where = f"{section.where}, frame {number}"
+        if crc32c(stored) != int(entry["crc"]):
+            raise MalformedError(
+                "malformed.frame_checksum", "the bytes of this frame are damaged", where=where, offset=start
+            )
+        raw_size = min(section.frame_size, section.raw_size - number * section.frame_size)
+        frame = stored if len(stored) == raw_size else _decompress(stored, raw_size, where, start)
+        self._last_frame = (section.kind, number, frame)
+        return frame
+
+
+def _decompress(stored: NDArray[np.uint8], raw_size: int, where: str, offset: int) -> NDArray[np.uint8]:
+    data = bytes(stored)
+    try:
+        # The content size is checked before anything is allocated for it, so that no frame can claim a gigabyte.
+        declared = zstandard.get_frame_parameters(data).content_size
+        if declared != raw_size:
+            raise MalformedError(
+                "malformed.frame",
+                f"the zstd frame declares {declared:,} bytes, {raw_size:,} belong there",
+                where=where,
+                offset=offset,
+            )
+        decoded = zstandard.ZstdDecompressor().decompress(data, max_output_size=raw_size, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise MalformedError(
+            "malformed.frame", f"not a zstd frame of its own: {error}", where=where, offset=offset
+        ) from error
+    return np.frombuffer(decoded, np.uint8)
+
+
+def read_header(data: NDArray[np.uint8]) -> FileHeader:
+    """Parse and check the header; ``data`` is the whole file. Checks stand in the order of the specification."""
+    size = len(data)
+    start = bytes(data[:8])
+    if start != layout.MAGIC[: len(start)]:
+        raise MalformedError("malformed.magic", _explain_magic(start), where="header", offset=0)
+    if size < HEADER_SIZE:
+        raise MalformedError(
+            "malformed.truncated", f"the file has {size} bytes, a header has {HEADER_SIZE}", where="header", offset=size
+        )
+    raw = bytes(data[:HEADER_SIZE])
+    fields = layout.parse(layout.Header, raw, where="header")
+    if fields.major != layout.MAJOR:
+        raise UnsupportedError(
+            "unsupported.version",
+            f"the file is of version {fields.major}.{fields.minor}; this reader knows {layout.MAJOR}: upgrade qemb",
+            where="header, field major",
+            offset=8,
+        )
+    if crc32c(raw[:-4]) != fields.header_crc:
+        raise MalformedError(
+            "malformed.header_checksum", "the header is damaged: fetch the file again", where="header", offset=60
+        )
+    unknown = fields.required_features & ~layout.KNOWN_REQUIRED_FEATURES
+    if unknown:
+        raise UnsupportedError(
+            "unsupported.feature",
+            f"the file requires features {unknown:#x}, which this reader does not know: upgrade qemb",
+            where="header, field required_features",
+            offset=16,
+        )
+    _check_header_fields(fields, size)
+    return FileHeader(
+        fields.major,
+        fields.minor,
+        fields.required_features,
+        fields.optional_features,
+        fields.rows,
+        fields.tokens,
+        fields.dim,
+        fields.file_size,
+    )
+
+
+def _check_header_fields(fields: Any, size: int) -> None:  # noqa: ANN401
+    def invalid(code: str, message: str, field: str, offset: int) -> InvalidError:
+        return InvalidError(code, message, where=f"header, field {field}", offset=offset)
+
+    if fields.table_offset != HEADER_SIZE:
+        raise invalid("invalid.table_offset", f"it is {fields.table_offset}, not {HEADER_SIZE}", "table_offset", 52)
+    if fields.section_count > layout.MAX_SECTIONS:
+        raise LimitError(
+            "limit.sections",
+            f"{fields.section_count:,} sections; at most {layout.MAX_SECTIONS} are read",
+            where="header, field section_count",
+            offset=12,
+        )
+    if not 1 <= fields.dim <= layout.MAX_DIM:
+        raise invalid("invalid.dim", f"dim is {fields.dim:,}; it is 1 to {layout.MAX_DIM:,}", "dim", 48)
+    if fields.rows >= MAX_OFFSET:
+        raise invalid("invalid.counts", f"{fields.rows:,} rows; fewer than 2^53 are allowed", "rows", 24)
+    if fields.tokens > fields.rows:
+        raise invalid("invalid.counts", f"{fields.tokens:,} tokens for {fields.rows:,} rows", "tokens", 32)
+    table_end = HEADER_SIZE + fields.section_count * ENTRY_SIZE
+    if not table_end <= fields.file_size < MAX_OFFSET:
+        raise invalid(
+            "invalid.file_size", f"file_size is {fields.file_size:,}, the table ends at {table_end}", "file_size", 40
+        )
+    if size < fields.file_size:
+        raise MalformedError(
+            "malformed.truncated",
+            f"the file has {size:,} bytes, its header says {fields.file_size:,}: fetch the file again",
+            where="header, field file_size",
+            offset=size,
+        )
+    if size > fields.file_size:
+        raise invalid(
+            "invalid.trailing_bytes", f"{size - fields.file_size:,} bytes follow the end of the file", "file_size", 40
+        )
+
+
+def _explain_magic(start: bytes) -> str:
+    if start[:5] == b"\x09QEMB":
+        return "the top bit of every byte was lost: the file was sent as 7-bit text, send it as binary"
+    if start[:5] == layout.MAGIC[:5] or start[:7] == b"\xef\xbf\xbdQEMB":
+        return "line ends or bytes were changed: the file was sent or opened as text, send it as binary"
+    return "not a .qemb file: it does not start with 89 51 45 4D 42 0D 0A 1A"
+
+
+def read_table(data: NDArray[np.uint8], header: FileHeader) -> dict[str, Section]:
+    """Parse and check the section table, layout included; sections by kind, in file order."""
+    count = int.from_bytes(bytes(data[12:16]), "little")
+    raw = bytes(data[HEADER_SIZE : HEADER_SIZE + count * ENTRY_SIZE])
+    if crc32c(raw) != int.from_bytes(bytes(data[56:60]), "little"):
+        raise MalformedError(
+            "malformed.table_checksum",
+            "the section table is damaged: fetch the file again",
+            where="section table",
+            offset=HEADER_SIZE,
+        )
+    sections: dict[str, Section] = {}
+    end = HEADER_SIZE + len(raw)
+    for number in range(count):
+        at = HEADER_SIZE + number * ENTRY_SIZE
+        section = _read_entry(raw[number * ENTRY_SIZE : (number + 1) * ENTRY_SIZE], number, at)
+        if section.kind in sections:
+            raise InvalidError("invalid.duplicate_section", "it stands twice in the table", where=section.where, offset=at)
+        _check_codec(section)
+        _check_place(section, end, header.file_size)
+        sections[section.kind] = section
+        end = section.end
+    if end != header.file_size:
+        raise InvalidError(
+            "invalid.trailing_bytes",
+            f"{header.file_size - end:,} bytes follow the last section",
+            where="section table",
+            offset=end,
+        )
+    return sections
+
+
+def _read_entry(raw: bytes, number: int, at: int) -> Section:
+    fields = layout.parse(layout.SectionEntry, raw, where=f"section table entry {number}", offset=at)
+    if not (fields.kind.isalnum() and fields.kind[:1].isalpha()):
+        raise InvalidError(
+            "invalid.section_kind",
+            f"{fields.kind!r} is not four ASCII letters or digits, the first a letter",
+            where=f"section table entry {number}",
+            offset=at,
+        )
+    section = Section(
+        fields.kind.decode("ascii"),
+        fields.flags,
+        fields.codec,
+        fields.offset,
+        fields.stored_size,
+        fields.raw_size,
+        fields.frame_size,
+        fields.crc,
+        at,
+    )
+    known = KINDS.get(section.kind)
+    allowed = known.flags if known else section.flags & (layout.FLAG_CRITICAL | layout.FLAG_COPY_SAFE)
+    if section.flags != allowed:
+        raise InvalidError(
+            "invalid.section_flags",
+            f"flags are {section.flags:#x}, the specification says {allowed:#x}",
+            where=section.where,
+            offset=at + 4,
+        )
+    if known is None and section.flags & layout.FLAG_CRITICAL:
+        raise UnsupportedError(
+            "unsupported.critical_section",
+            "the file cannot be understood without this section, which this reader does not know: upgrade qemb",
+            where=section.where,
+            offset=at,
+        )
+    return section
+
+
+def _check_codec(section: Section) -> None:
+    if section.kind not in KINDS:
+        return  # passed over, so how it is stored is its own affair
+    at = section.entry_offset
+    if section.codec == Codec.RAW:
+        if section.raw_size != section.stored_size or section.frame_size:
+            raise InvalidError(
+                "invalid.section_size",
+                "a raw section has raw_size equal to stored_size, and frame_size 0",
+                where=section.where,
+                offset=at + 24,
+            )
+    elif section.codec == Codec.ZSTD:
+        if not 1 <= section.frame_size <= layout.MAX_FRAME:
+            raise InvalidError(
+                "invalid.frame_size",
+                f"frame_size is {section.frame_size:,}; it is 1 to {layout.MAX_FRAME:,}",
+                where=section.where,
+                offset=at + 32,
+            )
+        if section.raw_size >= MAX_OFFSET or section.frames * FRAME_ENTRY.itemsize > section.stored_size:
+            raise InvalidError(
+                "invalid.section_size",
+                f"{section.stored_size:,} bytes are too few for a table of {section.frames:,} frames",
+                where=section.where,
+                offset=at + 16,
+            )
+    else:
+        raise UnsupportedError(
+            "unsupported.codec",
+            f"codec {section.codec} is not known to this reader: upgrade qemb",
+            where=section.where,
+            offset=at + 6,
+        )
+
+
+def _check_place(section: Section, end: int, file_size: int) -> None:
+    """The layout is closed: a section starts where the one before it ends, rounded up to the alignment."""
+    at = section.entry_offset + 8
+
+    def invalid(code: str, message: str) -> InvalidError:
+        return InvalidError(code, message, where=section.where, offset=at)
+
+    if section.offset % ALIGNMENT:
+        raise invalid("invalid.alignment", f"it starts at {section.offset:,}, which is no multiple of {ALIGNMENT}")
+    if section.offset < end:
+        raise invalid("invalid.overlap", f"it starts at {section.offset:,}, before the end of what precedes it, {end:,}")
+    # the end of the file comes before the hole: a section past the end is both
+    if section.offset > file_size or section.stored_size > file_size - section.offset:
+        raise invalid(
+            "invalid.section_past_end",
+            f"it would end at {section.offset + section.stored_size:,}, the file at {file_size:,}",
+        )
+    if section.offset > align(end):
+        raise invalid("invalid.hole", f"it starts at {section.offset:,}; what precedes it ends at {end:,}")
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+class ContainerWriter:
+    """Writes sections one after the other; header and table are filled in last, and the file appears whole.
+
+    Parameters
+    ----------
+    path : path
+        Where the file appears on `finish`.
+    section_count : int
+        How many sections will be written: the table's room is reserved at the front.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], section_count: int) -> None:
+        self._atomic = AtomicFile(path)
+        self._file = self._atomic.file
+        self._capacity = section_count
+        self._entries: list[dict[str, Any]] = []
+        self._end = HEADER_SIZE + section_count * ENTRY_SIZE
+        self._file.write(bytes(self._end))
+        self._open: _SectionSink | None = None
+
+    def section(self, kind: str, *, flags: int | None = None, frame_size: int = 0) -> _SectionSink:
+        """Begin a section, to be used as a context manager; ``frame_size`` above 0 stores it in zstd frames."""
+        return _SectionSink(self, kind, KINDS[kind].flags if flags is None else flags, frame_size)
+
+    def add(self, kind: str, data: bytes | NDArray[Any], *, flags: int | None = None, frame_size: int = 0) -> None:
+        """Write a whole section at once."""
+        with self.section(kind, flags=flags, frame_size=frame_size) as sink:
+            sink.write(data)
+
+    def finish(self, *, rows: int, tokens: int, dim: int, required_features: int = 0) -> None:
+        """Fill in header and table, and publish the file."""
+        if len(self._entries) != self._capacity:
+            raise RuntimeError(f"{len(self._entries)} sections written, room reserved for {self._capacity}")
+        table = b"".join(layout.SectionEntry.build(entry) for entry in self._entries)
+        header = layout.Header.build(
+            {
+                "major": layout.MAJOR,
+                "minor": layout.MINOR,
+                "section_count": self._capacity,
+                "required_features": required_features,
+                "optional_features": 0,
+                "rows": rows,
+                "tokens": tokens,
+                "file_size": self._end,
+                "dim": dim,
+                "table_offset": HEADER_SIZE,
+                "table_crc": crc32c(table),
+                "header_crc": 0,
+            }
+        )
+        self._file.seek(0)
+        self._file.write(header[:-4] + crc32c(header[:-4]).to_bytes(4, "little") + table)
+        self._atomic.commit()
+
+    def abort(self) -> None:
+        """Throw everything away; harmless after `finish`."""
+        self._atomic.abort()
+
+    def _begin(self) -> int:
+        offset = align(self._end)
+        self._file.write(bytes(offset - self._end))
+        return offset
+
+    def _write(self, data: bytes | NDArray[Any]) -> None:
+        self._file.write(data)
+
+    def _complete(self, entry: dict[str, Any]) -> None:
+        self._entries.append(entry)
+        self._end = entry["offset"] + entry["stored_size"]
+
+
+class _SectionSink:
+    """Takes the raw bytes of one section and stores them as they are, or in zstd frames."""
+
+    def __init__(self, writer: ContainerWriter, kind: str, flags: int, frame_size: int) -> None:
+        self._writer = writer
+        self._kind = kind
+        self._flags = flags
+        self._frame_size = frame_size
+        self._compressor = zstandard.ZstdCompressor(level=19, write_content_size=True) if frame_size else None
+        self._buffer = bytearray()
+        self._frames: list[tuple[int, int, int]] = []
+        self._stored = 0
+        self._raw = 0
+        self._crc = 0
+        self._offset = 0
+
+    def __enter__(self) -> Self:
+        self._offset = self._writer._begin()
+        return self
+
+    def write(self, data: bytes | NDArray[Any]) -> None:
+        """Append raw bytes; arrays are written in C order."""
+        if isinstance(data, np.ndarray):
+            data = np.ascontiguousarray(data).view(np.uint8).reshape(-1)
+        self._raw += len(data)
+        if not self._frame_size:
+            self._store(data)
+            return
+        self._buffer += memoryview(data)
+        whole = len(self._buffer) // self._frame_size * self._frame_size
+        for frame in _pieces(self._buffer[:whole], self._frame_size):
+            self._store_frame(frame)
+        del self._buffer[:whole]
+
+    def _store_frame(self, raw: bytes) -> None:
+        compressed = self._compressor.compress(raw) if self._compressor else raw
+        stored = compressed if len(compressed) < len(raw) else raw
+        self._frames.append((self._stored, len(stored), crc32c(stored)))
+        self._store(stored)
+
+    def _store(self, data: bytes | NDArray[Any]) -> None:
+        self._writer._write(data)
+        self._crc = crc32c(data, self._crc)
+        self._stored += len(data)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            return
+        if self._buffer:
+            self._store_frame(bytes(self._buffer))
+        if self._frames:
+            self._store(np.array(self._frames, FRAME_ENTRY).view(np.uint8))
+        self._writer._complete(
+            {
+                "kind": self._kind.encode("ascii"),
+                "flags": self._flags,
+                "codec": Codec.ZSTD if self._frame_size else Codec.RAW,
+                "offset": self._offset,
+                "stored_size": self._stored,
+                "raw_size": self._raw,
+                "frame_size": self._frame_size,
+                "crc": self._crc,
+            }
+        )
+
+
+def _pieces(data: bytearray, size: int) -> Iterator[bytes]:
+    for start in range(0, len(data), size):
+        yield bytes(data[start : start + size])

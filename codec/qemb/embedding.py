@@ -1,0 +1,543 @@
+"""The reader's face: an open file that answers lookups, searches and questions about itself."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self, overload
+
+import numpy as np
+
+from qemb import layout, quantization, transform
+from qemb.checksum import crc32c
+from qemb.container import Container
+from qemb.decode import Decoder
+from qemb.errors import InvalidError, LimitError, MalformedError, UnsupportedError
+from qemb.layout import KINDS, Codec, FloatType, Group
+from qemb.search import Searcher, unit
+from qemb.vocabulary import MAX_INDEXED, Tokens
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from qemb.container import Section
+
+Query = str | bytes | Sequence[str] | Sequence[bytes]
+_STRUCTURES = ("QUAN", "TRNS", "SUBW")
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a file is, as `qemb info` prints it. Sizes are bytes."""
+
+    path: str
+    version: str
+    tokens: int
+    rows: int
+    dim: int
+    scheme: str
+    bits: int
+    window: int
+    scale: str
+    offset: str
+    transform: str
+    byte_tokens: bool
+    file_size: int
+    bits_per_value: float
+    """Bits a value of the vectors: codes, scales, offsets and levels; the vocabulary is not counted."""
+    sections: dict[str, int]
+    """Stored size of each section, in file order."""
+    metadata: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain data that `json.dumps` takes."""
+        return asdict(self)
+
+
+class Embedding:
+    """An open ``.qemb`` file. Opening reads the header, the section table and the descriptor; nothing is built.
+
+    Parameters
+    ----------
+    source : path or bytes-like
+        A path is mapped into memory.
+
+    Raises
+    ------
+    QembError
+        The file breaks a rule that can be seen without reading its contents; `verify` checks the rest.
+    OSError
+        As from ``open``.
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> None:
+        self._container = Container(source)
+        try:
+            self._quantization, self._transform, self._subword = check_structure(self._container)
+        except BaseException:
+            self._container.close()
+            raise
+        header = self._container.header
+        self.dim: int = header.dim
+        """Values in a vector."""
+        self.total_rows: int = header.rows
+        """Rows in the table; more than the tokens where subword buckets follow them."""
+        self.tokens = Tokens(self._container)
+        """The vocabulary, a sequence of str in row order."""
+        self._decoder = Decoder(self._container, self._quantization, self._transform)
+        self._searcher: Searcher | None = None
+        self._metadata: dict[str, Any] | None = None
+
+    # --- lookups ----------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Number of tokens."""
+        return len(self.tokens)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tokens)
+
+    def __contains__(self, token: object) -> bool:
+        return token in self.tokens
+
+    @overload
+    def __getitem__(self, key: str | bytes) -> NDArray[np.float32]: ...
+    @overload
+    def __getitem__(self, key: Sequence[str] | Sequence[bytes]) -> NDArray[np.float32]: ...
+    def __getitem__(self, key: Query) -> NDArray[np.float32]:
+        """Vector of a token, float32, shape (dim,); of a list of tokens, shape (n, dim).
+
+        Raises
+        ------
+        KeyError
+            A token is not in the vocabulary.
+        """
+        if isinstance(key, str | bytes):
+            row = self._row(key)
+            return self._decoder.rows(row, row + 1, np.empty((1, self.dim), np.float32))[0]
+        return self.rows([self._row(token) for token in key])
+
+    def get(self, token: str | bytes, default: NDArray[np.float32] | None = None) -> NDArray[np.float32] | None:
+        """Vector of a token, or ``default`` where there is none."""
+        return self[token] if token in self.tokens else default
+
+    def rows(self, indices: ArrayLike) -> NDArray[np.float32]:
+        """Decode the rows of these numbers, float32, shape (n, dim).
+
+        Raises
+        ------
+        IndexError
+            A number is not a row of the table.
+        """
+        numbers = np.asarray(indices)
+        if numbers.size and not np.issubdtype(numbers.dtype, np.integer):
+            raise IndexError("row numbers are integers")
+        numbers = numbers.astype(np.int64).reshape(-1)
+        if bool(((numbers < -self.total_rows) | (numbers >= self.total_rows)).any()):
+            raise IndexError(f"a row number is not one of {self.total_rows:,} rows")
+        numbers = np.where(numbers < 0, numbers + self.total_rows, numbers)
+        return self._decoder.gather(numbers, np.empty((len(numbers), self.dim), np.float32))
+
+    def matrix(
+        self, start: int = 0, stop: int | None = None, *, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Decode rows ``start`` to ``stop`` (all of them), float32, shape (stop - start, dim).
+
+        Parameters
+        ----------
+        start, stop : int
+            As in a slice.
+        out : ndarray, optional
+            C-contiguous float32 array of that shape to decode into.
+
+        Raises
+        ------
+        ValueError
+            ``out`` is of another shape or dtype.
+        """
+        start, stop, _ = slice(start, stop).indices(self.total_rows)
+        shape = (max(0, stop - start), self.dim)
+        if out is None:
+            out = np.empty(shape, np.float32)
+        elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise ValueError(f"out has to be C-contiguous float32 of shape {shape}")
+        return self._decoder.rows(start, start + shape[0], out)
+
+    def _row(self, token: str | bytes) -> int:
+        row = self.tokens.row(token)
+        if row < 0:
+            raise KeyError(token)
+        return row
+
+    # --- search -----------------------------------------------------------------------------------------------------
+
+    def nearest(self, query: Query | ArrayLike, k: int = 10) -> list[tuple[str, float]]:
+        """The k tokens of highest cosine with the query, best first, as (token, cosine); ties in row order.
+
+        Parameters
+        ----------
+        query : str, list of str, or array of shape (dim,)
+            A token, several (the mean of their unit vectors), or a vector. Tokens of the query are left out.
+        k : int
+            How many.
+
+        Raises
+        ------
+        KeyError
+            A token is not in the vocabulary.
+        ValueError
+            A vector is not of shape (dim,), or holds NaN or infinity.
+        """
+        if isinstance(query, str | bytes):
+            return self.analogy([query], k=k)
+        if not isinstance(query, np.ndarray) and isinstance(query, Sequence) and query:
+            words = [item for item in query if isinstance(item, str | bytes)]
+            if len(words) == len(query):
+                return self.analogy(words, k=k)
+        vector = np.asarray(query, np.float64)
+        if vector.shape != (self.dim,) or not np.isfinite(vector).all():
+            raise ValueError(f"a query vector has shape ({self.dim},) and finite values; this one has {vector.shape}")
+        return self._nearest(vector, k, set())
+
+    def analogy(
+        self, positive: Sequence[str | bytes] = (), negative: Sequence[str | bytes] = (), k: int = 10
+    ) -> list[tuple[str, float]]:
+        """Tokens nearest to the sum of the unit vectors of ``positive`` less those of ``negative``.
+
+        The mean of the unit vectors, as gensim's ``most_similar`` has it (3CosAdd: Mikolov, Yih and Zweig, 2013). The
+        tokens given are left out.
+
+        Raises
+        ------
+        KeyError
+            A token is not in the vocabulary.
+        ValueError
+            No token was given.
+        """
+        if isinstance(positive, str | bytes):
+            positive = [positive]
+        if isinstance(negative, str | bytes):
+            negative = [negative]
+        rows = [self._row(token) for token in (*positive, *negative)]
+        if not rows:
+            raise ValueError("an analogy needs a token at least")
+        signs = np.repeat([1.0, -1.0], [len(positive), len(negative)])
+        return self._nearest(signs @ unit(self.rows(rows)), k, set(rows))
+
+    def similarity(self, first: str | bytes, second: str | bytes) -> float:
+        """Cosine of two tokens' vectors; 0 where one of them is all zeros."""
+        one, two = unit(self[[to for to in (first, second)]])  # type: ignore[misc]
+        return float(one @ two)
+
+    def _nearest(self, vector: NDArray[np.float64], k: int, exclude: set[int]) -> list[tuple[str, float]]:
+        if self._searcher is None:
+            self._searcher = Searcher(self._decoder, len(self.tokens))
+        largest = float(np.abs(vector).max())
+        if largest > 0:
+            vector = vector / largest  # so that squares neither overflow nor vanish
+            vector = vector / np.sqrt(vector @ vector)
+        return [(self.tokens[row], score) for row, score in self._searcher.top(vector, k, exclude)]
+
+    # --- about the file ---------------------------------------------------------------------------------------------
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata, a dict; empty where the file has none. Read and checked at first use."""
+        if self._metadata is None:
+            section = self._container.sections.get("META")
+            self._metadata = (
+                {} if section is None else parse_metadata(self._container.read("META").tobytes(), section.offset)
+            )
+        return self._metadata
+
+    @property
+    def counts(self) -> NDArray[np.uint64] | None:
+        """How often each token occurs in the training text, uint64, shape (tokens,); None where it is not known."""
+        return self._container.array("CNTS", "<u8") if "CNTS" in self._container.sections else None
+
+    @property
+    def info(self) -> Info:
+        """What the file is: shape, scheme, sizes."""
+        q = self._quantization
+        header = self._container.header
+        sections = self._container.sections
+        vectors = sum(
+            section.stored_size
+            for kind, section in sections.items()
+            if kind in {"QUAN", "TRNS", "LEVL", "SCAL", "OFFS", "CODE", "EXCP", *layout.HIGH_KINDS}
+        )
+        return Info(
+            path=self._container.name,
+            version=f"{header.major}.{header.minor}",
+            tokens=header.tokens,
+            rows=header.rows,
+            dim=header.dim,
+            scheme=q.scheme,
+            bits=q.bits,
+            window=q.window,
+            scale=_describe(q.scale_group, q.scale_type, q.scale_block),
+            offset=_describe(q.offset_group, q.offset_type, q.offset_block),
+            transform="none" if self._transform is None else f"hadamard, {self._transform.rounds} rounds",
+            byte_tokens=bool(header.required_features & layout.FEATURE_BYTE_TOKENS),
+            file_size=header.file_size,
+            bits_per_value=round(8 * vectors / (header.rows * header.dim), 4) if header.rows else 0.0,
+            sections={kind: section.stored_size for kind, section in sections.items()},
+            metadata=self.metadata,
+        )
+
+    def verify(self) -> None:
+        """Check everything: every checksum, every rule of the specification.
+
+        Raises
+        ------
+        QembError
+            The first broken rule, in the order that the specification fixes.
+        """
+        from qemb.verify import verify  # noqa: PLC0415  (a reader that never verifies need not load it)
+
+        verify(self)
+
+    def close(self) -> None:
+        """Let go of the file. Arrays that were handed out stay good."""
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        q = self._quantization
+        return (
+            f"<qemb.Embedding {self._container.name!r}: {len(self.tokens):,} tokens x {self.dim}, "
+            f"{q.scheme} {q.bits} bits, {self._container.header.file_size:,} bytes>"
+        )
+
+
+def _describe(group: Group, element: FloatType, block: int) -> str:
+    if group == Group.NONE:
+        return "none"
+    columns = f" of {block} columns" if group == Group.BLOCK else ""
+    return f"{group.name.lower()}{columns}, {element.name.lower()}"
+
+
+# --- checks that opening makes --------------------------------------------------------------------------------------
+
+
+def check_structure(
+    container: Container,
+) -> tuple[quantization.Quantization, transform.Hadamard | None, Any]:
+    """Read the structures and check that every section is there that must be, in its size, and no other.
+
+    Raises
+    ------
+    QembError
+        The first broken rule, in the order that the specification fixes.
+    """
+    sections = container.sections
+    header = container.header
+    for kind in ("QUAN", "TOKO", "TOKB"):
+        if kind not in sections:
+            raise InvalidError("invalid.missing_section", "every file has it", where=f"section {kind}")
+    for kind in _STRUCTURES:
+        if kind in sections:
+            _check_structure_section(container, sections[kind])
+    section = sections["QUAN"]
+    q = quantization.parse(container.read("QUAN").tobytes(), header.dim, section.offset)
+    rotation = None
+    if "TRNS" in sections:
+        rotation = transform.parse(container.read("TRNS").tobytes(), header.dim, sections["TRNS"].offset)
+    subword = _read_subword(container)
+    buckets = 0 if subword is None else subword.buckets
+    if header.rows - header.tokens != buckets:
+        raise InvalidError(
+            "invalid.counts",
+            f"{header.rows:,} rows for {header.tokens:,} tokens and {buckets:,} subword buckets",
+            where="header, field rows",
+            offset=24,
+        )
+    _check_sizes(container, q)
+    return q, rotation, subword
+
+
+def _check_structure_section(container: Container, section: Section) -> None:
+    """Structures are stored raw, in exactly their size, and their checksum is looked at before their fields."""
+    size = {
+        "QUAN": layout.QUANTIZATION_SIZE,
+        "TRNS": layout.Transform.sizeof(),
+        "SUBW": layout.Subword.sizeof(),
+    }[section.kind]
+    if section.codec != Codec.RAW:
+        raise InvalidError("invalid.section_codec", "it is stored raw", where=section.where, offset=section.entry_offset)
+    if section.raw_size != size:
+        raise _bad_size(section, size)
+    if crc32c(container.stored(section)) != section.crc:
+        raise MalformedError(
+            "malformed.section_checksum",
+            "the bytes of this section are damaged: fetch the file again",
+            where=section.where,
+            offset=section.offset,
+        )
+
+
+def _check_sizes(container: Container, q: quantization.Quantization) -> None:
+    header = container.header
+    sections = container.sections
+    token_bytes = sections["TOKB"].raw_size
+    wanted = dict(q.sections(header.rows, header.dim))
+    wanted["TOKO"] = (8 if token_bytes >= 1 << 32 else 4) * (header.tokens + 1)
+    optional = {"NORM": 4 * header.rows, "CNTS": 8 * header.tokens}
+    free = {"META", "QUAN", "TRNS", "EXCP", "TOKB", "INDX", "SUBW"}
+    for kind in KINDS:
+        section = sections.get(kind)
+        if section is None:
+            if kind in wanted:
+                raise InvalidError("invalid.missing_section", "the descriptor calls for it", where=f"section {kind}")
+        elif kind not in wanted and kind not in optional and kind not in free:
+            raise InvalidError(
+                "invalid.unexpected_section",
+                "the descriptor has no use for it",
+                where=section.where,
+                offset=section.entry_offset,
+            )
+        elif kind in wanted or kind in optional:
+            size = wanted.get(kind, optional.get(kind, 0))
+            if section.raw_size != size:
+                raise _bad_size(section, size)
+    _check_free_sizes(container, q)
+
+
+def _check_free_sizes(container: Container, q: quantization.Quantization) -> None:
+    """Sections whose size is not fixed by the header and the descriptor."""
+    sections = container.sections
+    if "META" in sections and sections["META"].raw_size > layout.MAX_METADATA:
+        raise LimitError(
+            "limit.metadata_size",
+            f"metadata of {sections['META'].raw_size:,} bytes; at most {layout.MAX_METADATA:,} are read",
+            where="section META",
+            offset=sections["META"].entry_offset,
+        )
+    if "EXCP" in sections:
+        section = sections["EXCP"]
+        if q.level != layout.Level.DECIMAL:
+            raise InvalidError(
+                "invalid.unexpected_section",
+                "only decimal levels have exceptions",
+                where=section.where,
+                offset=section.entry_offset,
+            )
+        if section.raw_size % layout.ExceptionEntry.sizeof():
+            raise _bad_size(section, section.raw_size // layout.ExceptionEntry.sizeof() * layout.ExceptionEntry.sizeof())
+    if "INDX" in sections:
+        section = sections["INDX"]
+        slots = section.raw_size // 4
+        if section.raw_size % 4 or not container.header.tokens < slots < MAX_INDEXED:
+            raise InvalidError(
+                "invalid.section_size",
+                f"{section.raw_size:,} bytes; an index has a slot of 4 bytes for every token, and an empty one",
+                where=section.where,
+                offset=section.entry_offset + 24,
+            )
+
+
+def _bad_size(section: Section, size: int) -> InvalidError:
+    return InvalidError(
+        "invalid.section_size",
+        f"it has {section.raw_size:,} bytes, {size:,} belong there",
+        where=section.where,
+        offset=section.entry_offset + 24,
+    )
+
+
+def _read_subword(container: Container) -> Any:  # noqa: ANN401  (construct has no types)
+    section = container.sections.get("SUBW")
+    if section is None:
+        return None
+    fields = layout.parse(
+        layout.Subword, container.read("SUBW").tobytes(), where="section SUBW", offset=section.offset
+    )
+    if fields.hash != 1:
+        raise UnsupportedError(
+            "unsupported.subword",
+            f"subword hash {fields.hash} is not known to this reader: upgrade qemb",
+            where="section SUBW, field hash",
+            offset=section.offset,
+        )
+    if not 1 <= fields.min_n <= fields.max_n:
+        raise InvalidError(
+            "invalid.subword",
+            f"n-grams of {fields.min_n} to {fields.max_n} characters",
+            where="section SUBW, field min_n",
+            offset=section.offset,
+        )
+    return fields
+
+
+def parse_metadata(data: bytes, offset: int = 0) -> dict[str, Any]:
+    """Metadata from its bytes: a JSON object in UTF-8, no key twice, nesting bounded, no NaN.
+
+    Raises
+    ------
+    MalformedError, InvalidError
+        ``malformed.metadata`` where it is not JSON, ``invalid.metadata`` where it breaks a rule on top of that.
+    """
+
+    def malformed(message: str) -> MalformedError:
+        return MalformedError("malformed.metadata", message, where="section META", offset=offset)
+
+    def invalid(message: str) -> InvalidError:
+        return InvalidError("invalid.metadata", message, where="section META", offset=offset)
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(items)
+        if len(found) != len(items):
+            raise invalid("an object has the same key twice")
+        return found
+
+    def constant(name: str) -> Any:  # noqa: ANN401
+        raise malformed(f"{name} is not JSON")
+
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise malformed(f"byte {error.start} is not UTF-8") from error
+    if _depth(text) > layout.MAX_METADATA_DEPTH:
+        raise invalid(f"nested deeper than {layout.MAX_METADATA_DEPTH}")
+    try:
+        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+    except json.JSONDecodeError as error:
+        raise malformed(f"not JSON: {error}") from error
+    except (InvalidError, MalformedError):
+        raise
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise invalid("a number has too many digits") from error
+    if not isinstance(value, dict):
+        raise invalid("the outermost value is not an object")
+    return value
+
+
+def _depth(text: str) -> int:
+    """How deep brackets nest, outside strings: looked at before parsing, so that no parser's stack is at risk."""
+    depth = deepest = 0
+    quoted = escaped = False
+    for character in text:
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = character == "\\"
+            quoted = character != '"'
+        elif character == '"':
+            quoted = True
+        elif character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest

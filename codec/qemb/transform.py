@@ -1,0 +1,121 @@
+"""The transform: a randomized Hadamard rotation, every operation of which is one rounded float32 operation.
+
+With p the largest power of two that is not above dim, a round negates the values whose sign bit is set, applies the
+Walsh-Hadamard butterflies to the first p values and, where p is below dim, to the last p. No product is fused with a
+sum, so that every implementation gets the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qemb import layout
+from qemb.errors import InvalidError, UnsupportedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+HADAMARD = 1
+SPLITMIX64 = 1
+MAX_ROUNDS = 8
+_WHERE = "section TRNS"
+
+
+@dataclass(frozen=True)
+class Hadamard:
+    """A randomized Hadamard rotation of vectors of ``dim`` values."""
+
+    dim: int
+    rounds: int
+    seed: int
+
+    def build(self) -> bytes:
+        """The bytes of section TRNS."""
+        return bytes(
+            layout.Transform.build(
+                {"kind": HADAMARD, "generator": SPLITMIX64, "rounds": self.rounds, "seed": self.seed}
+            )
+        )
+
+    def signs(self) -> NDArray[np.float32]:
+        """+1 or -1 for every value of every round, shape (rounds, dim): bit j of the generator's words, 1 is -1."""
+        words = -(-self.dim // 64)
+        stream = np.array(splitmix64(self.seed, self.rounds * words), "<u8").reshape(self.rounds, words)
+        bits = np.unpackbits(stream.view(np.uint8).reshape(self.rounds, words * 8), axis=1, bitorder="little")
+        return np.where(bits[:, : self.dim], np.float32(-1), np.float32(1)).astype(np.float32)
+
+    def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rotate rows in place, shape (n, dim), and return them: what decoding does."""
+        size = 1 << (self.dim.bit_length() - 1)
+        for signs in self.signs():
+            values *= signs
+            _walsh_hadamard(values[:, :size])
+            if size < self.dim:
+                _walsh_hadamard(values[:, self.dim - size :])
+        return values
+
+    def invert(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The inverse rotation, in place: what a writer does before it quantizes. It is not bit-exact."""
+        size = 1 << (self.dim.bit_length() - 1)
+        for signs in self.signs()[::-1]:
+            if size < self.dim:
+                _walsh_hadamard(values[:, self.dim - size :])
+            _walsh_hadamard(values[:, :size])
+            values *= signs
+        return values
+
+
+def splitmix64(state: int, count: int) -> list[int]:
+    """The first ``count`` outputs of SplitMix64 (Steele, Lea and Flood, 2014) started at ``state``."""
+    mask = (1 << 64) - 1
+    out = []
+    for _ in range(count):
+        state = (state + 0x9E3779B97F4A7C15) & mask
+        mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & mask
+        out.append(mixed ^ (mixed >> 31))
+    return out
+
+
+def _walsh_hadamard(values: NDArray[np.float32]) -> None:
+    """Orthonormal transform of the columns given, in place; (a + b, a - b) at distance 1, 2, 4, then one product."""
+    rows, size = values.shape
+    half = 1
+    current = np.ascontiguousarray(values)
+    while half < size:
+        pairs = current.reshape(rows, size // (2 * half), 2, half)
+        following = np.empty_like(pairs)
+        np.add(pairs[:, :, 0], pairs[:, :, 1], out=following[:, :, 0])
+        np.subtract(pairs[:, :, 0], pairs[:, :, 1], out=following[:, :, 1])
+        current = following.reshape(rows, size)
+        half *= 2
+    np.multiply(current, np.float32(size**-0.5), out=values)
+
+
+def parse(data: bytes, dim: int, offset: int) -> Hadamard:
+    """Parse and check section TRNS.
+
+    Raises
+    ------
+    UnsupportedError, InvalidError
+        ``unsupported.transform`` for a kind or generator not known, ``invalid.transform`` for a bad number of rounds.
+    """
+    fields = layout.parse(layout.Transform, data, where=_WHERE, offset=offset)
+    if fields.kind != HADAMARD or fields.generator != SPLITMIX64:
+        raise UnsupportedError(
+            "unsupported.transform",
+            f"transform {fields.kind} with generator {fields.generator} is not known to this reader: upgrade qemb",
+            where=_WHERE,
+            offset=offset,
+        )
+    if not 1 <= fields.rounds <= MAX_ROUNDS:
+        raise InvalidError(
+            "invalid.transform",
+            f"it has {fields.rounds} rounds; 1 to {MAX_ROUNDS} are allowed",
+            where=f"{_WHERE}, field rounds",
+            offset=offset,
+        )
+    return Hadamard(dim, fields.rounds, fields.seed)

@@ -1,0 +1,267 @@
+"""Tokens: read from the map, looked up through the stored index, collected and indexed by a writer."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, overload
+
+import google_crc32c
+import numpy as np
+
+from qemb.errors import InvalidError
+from qemb.layout import FEATURE_BYTE_TOKENS, MAX_TOKEN
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from qemb.container import Container
+
+EMPTY = 0xFFFFFFFF
+"""A slot of the index that holds no row."""
+MAX_INDEXED = EMPTY
+"""An index holds fewer tokens than this: row numbers are 32 bits wide and one is taken for the empty slot."""
+_CHUNK = 4096
+
+
+def to_bytes(token: str | bytes) -> bytes:
+    """The bytes of a token; lone surrogates U+DC80 to U+DCFF stand for bytes that are not UTF-8."""
+    return token if isinstance(token, bytes) else token.encode("utf-8", "surrogateescape")
+
+
+def to_text(token: bytes) -> str:
+    """The inverse of `to_bytes`, for any bytes."""
+    return token.decode("utf-8", "surrogateescape")
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+class Tokens(Sequence[str]):
+    """The vocabulary of an open file: a sequence of str, in row order, that answers `index` by hashing.
+
+    Tokens that are not UTF-8 come as str with surrogate escapes, and are looked up by the same str or by their bytes.
+    """
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._count = container.header.tokens
+        self._size = container.sections["TOKB"].raw_size
+        offsets = container.array("TOKO", "<u8" if self._size >= 1 << 32 else "<u4")
+        # A memoryview gives Python ints several times quicker than a numpy array does. It wants the machine's own byte
+        # order: no copy is made where that is little-endian.
+        self._offsets = memoryview(offsets.astype(offsets.dtype.newbyteorder("="), copy=False))
+        self._slots: memoryview | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def raw(self, row: int) -> bytes:
+        """Token ``row`` as bytes.
+
+        Raises
+        ------
+        InvalidError
+            ``invalid.token_offsets`` or ``invalid.token_length``, where the file is damaged there.
+        """
+        start, stop = self._offsets[row], self._offsets[row + 1]
+        check_offsets(row, start, stop, self._size)
+        return self._container.read("TOKB", start, stop).tobytes()
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(self._count))]
+        if not -self._count <= row < self._count:
+            raise IndexError(f"row {row} of {self._count} tokens")
+        return to_text(self.raw(row % self._count))
+
+    def __iter__(self) -> Iterator[str]:
+        return map(to_text, self.iter_raw())
+
+    def iter_raw(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Tokens ``start`` to ``stop`` as bytes, a few thousand read at a time."""
+        stop = self._count if stop is None else stop
+        for low in range(start, stop, _CHUNK):
+            high = min(low + _CHUNK, stop)
+            ends = self._offsets[low : high + 1].tolist()
+            for row, (first, last) in enumerate(zip(ends, ends[1:], strict=False), low):
+                check_offsets(row, first, last, self._size)
+            data = self._container.read("TOKB", ends[0], ends[-1]).tobytes()
+            base = ends[0]
+            for first, last in zip(ends, ends[1:], strict=False):
+                yield data[first - base : last - base]
+
+    def row(self, token: str | bytes) -> int:
+        """Row of a token, -1 where there is none."""
+        try:
+            key = to_bytes(token)
+        except UnicodeEncodeError:
+            return -1  # a lone surrogate that stands for no byte is in no file
+        slots = self._slots if self._slots is not None else self._open_index()
+        size = len(slots)
+        slot = google_crc32c.value(key) * size >> 32
+        for _ in range(size):  # at most once round, whatever a damaged index says
+            row = slots[slot]
+            if row == EMPTY:
+                return -1
+            if row >= self._count:
+                raise InvalidError("invalid.index", f"slot {slot} names row {row:,}", where="section INDX")
+            if self.raw(row) == key:
+                return int(row)
+            slot = slot + 1 if slot + 1 < size else 0
+        return -1
+
+    def find(self, tokens: Iterable[str | bytes]) -> NDArray[np.int64]:
+        """Rows of many tokens, int64, -1 for each that is absent."""
+        return np.fromiter((self.row(token) for token in tokens), np.int64)
+
+    def index(self, token: object, start: int = 0, stop: int | None = None) -> int:
+        """Row of a token.
+
+        Raises
+        ------
+        ValueError
+            There is no such token, or not between ``start`` and ``stop``.
+        """
+        row = self.row(token) if isinstance(token, str | bytes) else -1
+        if row < 0 or row not in range(self._count)[start:stop]:
+            raise ValueError(f"{token!r} is not in the vocabulary")
+        return row
+
+    def count(self, token: object) -> int:
+        """1 where the token is there, otherwise 0: tokens are unique."""
+        return int(token in self)
+
+    def __contains__(self, token: object) -> bool:
+        return isinstance(token, str | bytes) and self.row(token) >= 0
+
+    def __repr__(self) -> str:
+        shown = ", ".join(repr(token) for token in self[:5])
+        return f"<{self._count:,} tokens: {shown}{', …' if self._count > 5 else ''}>"
+
+    def _open_index(self) -> memoryview:
+        if "INDX" in self._container.sections:
+            slots = self._container.array("INDX", "<u4")
+        else:
+            hashes = np.fromiter((google_crc32c.value(token) for token in self.iter_raw()), np.uint32, self._count)
+            slots = build_index(hashes)
+        self._slots = memoryview(slots.astype("=u4", copy=False))
+        return self._slots
+
+
+def check_offsets(row: int, start: int, stop: int, size: int) -> None:
+    """Check the place of one token among ``size`` token bytes, as lookups and the verifier do."""
+    if not start <= stop <= size:
+        raise InvalidError(
+            "invalid.token_offsets",
+            f"it runs from byte {start:,} to {stop:,} of {size:,}",
+            where=f"section TOKO, token {row}",
+        )
+    if stop - start > MAX_TOKEN:
+        raise InvalidError(
+            "invalid.token_length",
+            f"it has {stop - start:,} bytes; at most {MAX_TOKEN:,} are allowed",
+            where=f"section TOKO, token {row}",
+        )
+
+
+# --- index ----------------------------------------------------------------------------------------------------------
+
+
+def index_size(count: int) -> int:
+    """Slots of the index that this codec writes: two in three are taken, and one at least is empty."""
+    return count + count // 2 + 1
+
+
+def home_slots(hashes: NDArray[np.uint32], size: int) -> NDArray[np.int64]:
+    """Where the search for each token starts: the CRC-32C of its bytes, times the size, over 2^32."""
+    return (hashes.astype(np.uint64) * np.uint64(size) >> np.uint64(32)).astype(np.int64)
+
+
+def build_index(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The index of tokens with these CRC-32C values, as if they had been inserted one by one in row order.
+
+    All tokens that have no slot yet ask for their next one at once, and a slot keeps the lowest row that asks. That
+    is deferred acceptance (Gale and Shapley, 1962), and where all slots prefer lower rows its outcome is the one that
+    inserting the rows in order gives.
+    """
+    size = index_size(len(hashes))
+    slots = np.full(size, EMPTY, np.uint32)
+    place = home_slots(hashes, size)
+    waiting = np.arange(len(hashes), dtype=np.uint32)
+    while len(waiting):
+        asked = place[waiting]
+        before = slots[asked]
+        np.minimum.at(slots, asked, waiting)
+        after = slots[asked]
+        evicted = np.unique(before[(before != after) & (before != EMPTY)])
+        waiting = np.concatenate([waiting[after != waiting], evicted])
+        place[waiting] = (place[waiting] + 1) % size
+    return slots
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+class VocabularyBuilder:
+    """Collects tokens in row order and checks each: unique, not too long."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._ends = array("Q", [0])
+        self._hashes = array("I")
+        self._seen: set[bytes] = set()
+        self.required_features = 0
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def add(self, token: str | bytes, row: int) -> bool:
+        """Take a token; False, and nothing taken, where it is there already. ``row`` is for messages.
+
+        Raises
+        ------
+        InvalidError
+            ``invalid.token_length``, or ``invalid.token_utf8`` for a str with a lone surrogate that stands for no byte.
+        """
+        try:
+            data = to_bytes(token)
+        except UnicodeEncodeError as error:
+            raise InvalidError(
+                "invalid.token_utf8", f"{token!r} has a lone surrogate at {error.start}", where=f"row {row}"
+            ) from error
+        if len(data) > MAX_TOKEN:
+            raise InvalidError(
+                "invalid.token_length",
+                f"the token has {len(data):,} bytes; at most {MAX_TOKEN:,} are allowed: shorten it or leave it out",
+                where=f"row {row}",
+            )
+        if data in self._seen:
+            return False
+        self._seen.add(data)
+        if not data.isascii() and not self.required_features:
+            try:
+                data.decode("utf-8")
+            except UnicodeDecodeError:
+                self.required_features = FEATURE_BYTE_TOKENS
+        self._bytes += data
+        self._ends.append(len(self._bytes))
+        self._hashes.append(google_crc32c.value(data))
+        return True
+
+    def offsets(self) -> NDArray[np.uint32] | NDArray[np.uint64]:
+        """Section TOKO: 32 bits wide while the token bytes are below 4 GiB."""
+        ends = np.frombuffer(self._ends, np.uint64)
+        return ends.astype("<u8" if len(self._bytes) >= 1 << 32 else "<u4")
+
+    def data(self) -> NDArray[np.uint8]:
+        """Section TOKB."""
+        return np.frombuffer(self._bytes, np.uint8)
+
+    def index(self) -> NDArray[np.uint32]:
+        """Section INDX."""
+        return build_index(np.frombuffer(self._hashes, np.uint32)).astype("<u4", copy=False)
