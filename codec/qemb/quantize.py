@@ -32,6 +32,9 @@ NORMAL_LEVELS: dict[int, tuple[int, ...]] = {
 }
 """Positive halves of the published codebooks: Lloyd-Max levels of the normal distribution, fitted to int8."""
 
+_NORMAL_SPREAD = {1: 1.2533, 2: 84.08, 3: 59.02, 4: 46.47}
+"""Standard deviation, in units of the levels, of the normal distribution that each codebook fits best."""
+
 _SMALLEST_FLOAT16 = 2.0**-17
 """Scales below this lose more than 0.4% to float16's subnormal steps; then float32 is taken."""
 _LARGEST_FLOAT16 = 65504.0
@@ -289,7 +292,7 @@ class CodebookEncoder(ScaledEncoder):
         exponent = np.frexp(largest)[1]
         columns = np.ascontiguousarray(np.ldexp(groups, -exponent[:, None]).T)
         spread = np.sqrt(_sum_rows(columns, columns) / groups.shape[1])
-        base = spread / float(np.sqrt(np.mean(self.levels.astype(np.float64) ** 2)))
+        base = spread / _NORMAL_SPREAD[self.quantization.bits]
         best = np.zeros(len(groups))
         least = np.full(len(groups), np.inf)
         for factor in _STARTS:
@@ -331,14 +334,14 @@ class CodebookEncoder(ScaledEncoder):
         if self.quantization.scale_group == Group.TABLE:
             square = square.mean(keepdims=True)
         spread = np.sqrt(square / max(rows, 1))
-        ideal = spread / float(np.sqrt(np.mean(self.levels.astype(np.float64) ** 2)))
+        ideal = spread / _NORMAL_SPREAD[self.quantization.bits]
         scales = ideal.astype(float_dtype(self.quantization.scale_type)).astype(np.float32)
         self._check_range(scales, 0, 0)
         return _keep_finite(scales, self.top)
 
 
-_STARTS = (0.82, 0.92, 1.0, 1.1)
-_IMPROVEMENTS = 2
+_STARTS = (0.8, 0.87, 0.94, 1.0, 1.07, 1.15, 1.25, 1.4)
+_IMPROVEMENTS = 1
 
 
 def _sum_rows(one: NDArray[np.float32], two: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ class QembSource(Source):
         self.dim = self._embedding.dim
         self.rows = self.expected = len(self._embedding)
         self.metadata = dict(self._embedding.metadata)
-        left = self._embedding.rows_total - len(self._embedding)
+        left = self._embedding.total_rows - len(self._embedding)
         if left:
             self.notes.append(f"rows past the tokens (subword buckets), left out: {left:,}")
 
