@@ -36,7 +36,7 @@ def test_convert_says_what_it_did(qemb, tmp_path):
     result = qemb("convert", "table.txt", "out.qemb", "--bits", 4)
     size = (tmp_path / "out.qemb").stat().st_size
     assert result.stdout.startswith("out.qemb: 3 rows x 2, ")
-    assert result.stdout.endswith(f", 34 bytes -> {size:,} bytes, duplicates left out: 1\n")
+    assert result.stdout.endswith(f", 30 bytes -> {size:,} bytes, duplicates left out: 1\n")
     assert result.stderr.splitlines() == [
         "qemb: note: the header promises 5 rows; there are 4",
         "qemb: note: tokens with spaces in them: 1, the first 'c d' in line 5",

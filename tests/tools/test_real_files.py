@@ -181,15 +181,34 @@ def test_shared_tables_convert(shared_tables, round_trip, name):
     assert (table.metadata["source"], *table.vectors.shape) == (kind, rows, dim)
 
 
-def test_gbk_with_a_short_row(shared_tables, round_trip, tmp_path):
+def test_gbk(shared_tables, round_trip, tmp_path):
     path = shared_tables / "zh-487-300d-gbk-crlf-shortrow.vec"
     error = refusal(path, tmp_path)
     assert (error.message, error.where) == (f"the token '\\xa3\\xac' {NOT_UTF8}", f"{path}, line 2")
-    error = refusal(path, tmp_path, encoding="gbk")
-    assert error.message == "the row has 299 numbers, not 300; mend the line, or leave such rows out with --skip-bad"
-    table = round_trip(path, encoding="gbk", skip_bad=True)
+    table = round_trip(path, encoding="gbk")
+    assert table.vectors.shape == (487, 300)
     assert table.words[0] == "，"
-    assert any(note.startswith("bad rows left out: 1, the first in line ") for note in table.notes)
+    # split at any white space of Unicode, this row would be a value short
+    assert "\u3000" in table.words
+    assert table.notes == []
+
+
+def test_gbk_with_a_short_row(shared_tables, round_trip, tmp_path):
+    lines = (shared_tables / "zh-487-300d-gbk-crlf-shortrow.vec").read_bytes().splitlines(keepends=True)
+    lines[7] = lines[7].rpartition(b" ")[0] + b"\r\n"
+    folder = tmp_path / "source"
+    folder.mkdir()
+    path = folder / "short.vec"
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(QembError) as caught:
+        convert(path, folder / "out.qemb", options=ReadOptions(encoding="gbk"))
+    assert caught.value.message == (
+        "the row has 299 numbers, not 300; mend the line, or leave such rows out with --skip-bad"
+    )
+    assert caught.value.where == f"{path}, line 8"
+    convert(path, folder / "out.qemb", options=ReadOptions(encoding="gbk", skip_bad=True))
+    with codec.open(folder / "out.qemb") as embedding:
+        assert len(embedding) == 486
 
 
 def test_llama2c_needs_its_words(shared_tables, round_trip, tmp_path):

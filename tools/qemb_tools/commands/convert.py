@@ -61,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         for k in ("bits", "scheme", "effort", "scale", "block", "offset")
         if (v := getattr(arguments, k)) is not None
     }
+    if arguments.block is not None and arguments.scale != "block":
+        raise UsageError("--block says how many columns share a scale; it needs --scale block")
     summary = convert(
         arguments.source,
         arguments.target,
