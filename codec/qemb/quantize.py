@@ -24,15 +24,23 @@ if TYPE_CHECKING:
 TILE_ROWS = 4096
 """Rows quantized at a time. Column sums run tile by tile, so the files this codec writes depend on it."""
 
+# fmt: off
 NORMAL_LEVELS: dict[int, tuple[int, ...]] = {
     1: (1,),
     2: (38, 127),
     3: (14, 45, 79, 127),
     4: (6, 18, 31, 44, 58, 75, 96, 127),
+    5: (3, 8, 13, 18, 24, 29, 35, 41, 47, 54, 61, 70, 79, 90, 105, 127),
+    6: (1, 3, 6, 8, 10, 13, 15, 17, 20, 22, 24, 27, 30, 32, 35, 38, 40, 43, 46, 49, 53, 56, 60, 64, 68, 73, 78, 84, 91,
+        99, 110, 127),
+    7: (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32,
+        33, 34, 36, 37, 38, 40, 41, 42, 44, 45, 47, 49, 50, 52, 54, 55, 57, 59, 61, 64, 66, 68, 71, 74, 77, 80, 83, 87,
+        92, 97, 104, 113, 127),
 }
-"""Positive halves of the published codebooks: Lloyd-Max levels of the normal distribution, fitted to int8."""
-
-_NORMAL_SPREAD = {1: 1.2533, 2: 84.08, 3: 59.02, 4: 46.47}
+# fmt: on
+"""Positive halves of the published codebooks: Lloyd-Max levels of the normal distribution, the outermost on 127 (or 1),
+rounded to integers."""
+NORMAL_SPREAD = {1: 1.2533, 2: 84.08, 3: 59.02, 4: 46.48, 5: 38.95, 6: 33.92, 7: 30.61}
 """Standard deviation, in units of the levels, of the normal distribution that each codebook fits best."""
 
 _SMALLEST_FLOAT16 = 2.0**-17
@@ -292,7 +300,7 @@ class CodebookEncoder(ScaledEncoder):
         exponent = np.frexp(largest)[1]
         columns = np.ascontiguousarray(np.ldexp(groups, -exponent[:, None]).T)
         spread = np.sqrt(_sum_rows(columns, columns) / groups.shape[1])
-        base = spread / _NORMAL_SPREAD[self.quantization.bits]
+        base = spread / NORMAL_SPREAD[self.quantization.bits]
         best = np.zeros(len(groups))
         least = np.full(len(groups), np.inf)
         for factor in _STARTS:
@@ -334,7 +342,7 @@ class CodebookEncoder(ScaledEncoder):
         if self.quantization.scale_group == Group.TABLE:
             square = square.mean(keepdims=True)
         spread = np.sqrt(square / max(rows, 1))
-        ideal = spread / _NORMAL_SPREAD[self.quantization.bits]
+        ideal = spread / NORMAL_SPREAD[self.quantization.bits]
         scales = ideal.astype(float_dtype(self.quantization.scale_type)).astype(np.float32)
         self._check_range(scales, 0, 0)
         return _keep_finite(scales, self.top)

@@ -1,0 +1,238 @@
+"""The rules that opening a file does not check: checksums, padding, and the contents of every section.
+
+The order is the specification's, so that the first error is the same in every implementation: section by section in
+file order the padding before it and its checksum, then the contents, kind by kind in the order of the specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import google_crc32c
+import numpy as np
+
+from qemb.decode import EXCEPTION
+from qemb.errors import InvalidError
+from qemb.layout import FEATURE_BYTE_TOKENS, HIGH_KINDS, FloatType, Level
+from qemb.packing import stray_bits
+from qemb.quantization import float_dtype
+from qemb.vocabulary import EMPTY, check_offsets, home_slots
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from qemb.container import Container
+    from qemb.embedding import Embedding
+    from qemb.quantization import Quantization
+
+_ROWS = 1 << 14
+_NORM_TOLERANCE = 1e-6
+
+
+def verify(embedding: Embedding) -> None:
+    """Check an open file whole; `qemb.Embedding.verify` is the public name."""
+    container = embedding._container
+    _check_stored(container)
+    for kind, check in _CHECKS.items():
+        if kind in container.sections:
+            check(embedding)
+
+
+def _check_stored(container: Container) -> None:
+    end = 64 + 40 * len(container.sections)
+    for section in container.sections.values():
+        if container.data[end : section.offset].any():
+            raise InvalidError(
+                "invalid.padding", "the bytes before it are not zero", where=section.where, offset=end
+            )
+        container.check_section(section)
+        end = section.end
+
+
+# --- contents -------------------------------------------------------------------------------------------------------
+
+
+def _check_metadata(embedding: Embedding) -> None:
+    _ = embedding.metadata
+
+
+def _check_levels(embedding: Embedding) -> None:
+    if embedding._quantization.level == Level.PRODUCT:
+        _check_floats(embedding._container, "LEVL", FloatType.FLOAT32, "invalid.level", negative=True)
+
+
+def _check_scales(embedding: Embedding) -> None:
+    _check_floats(embedding._container, "SCAL", embedding._quantization.scale_type, "invalid.scale", negative=False)
+
+
+def _check_offsets(embedding: Embedding) -> None:
+    _check_floats(embedding._container, "OFFS", embedding._quantization.offset_type, "invalid.offset", negative=True)
+
+
+def _check_floats(container: Container, kind: str, element: FloatType, code: str, *, negative: bool) -> None:
+    values = container.array(kind, float_dtype(element))
+    bad = ~np.isfinite(values)
+    if not negative:
+        bad |= np.signbit(values)
+    if bad.any():
+        number = int(np.argmax(bad))
+        rule = "it is finite" if negative else "it is finite and its sign bit is clear"
+        raise InvalidError(code, f"element {number:,} is {values[number]}; {rule}", where=f"section {kind}")
+
+
+def _rows(embedding: Embedding) -> Iterator[tuple[int, int]]:
+    for low in range(0, embedding.total_rows, _ROWS):
+        yield low, min(low + _ROWS, embedding.total_rows)
+
+
+def _check_codes(embedding: Embedding) -> None:
+    q = embedding._quantization
+    count = q.codes_per_row(embedding.dim)
+    for low, high in _rows(embedding):
+        packed = embedding._decoder.packed(slice(low, high), high - low, "CODE", q.row_stride)
+        stray = stray_bits(packed, count, q.low_bits)
+        if stray.any():
+            raise InvalidError(
+                "invalid.code_padding",
+                "bits past the last code of the row are not zero",
+                where=f"section CODE, row {low + int(np.argmax(stray)):,}",
+            )
+
+
+def _check_high(embedding: Embedding) -> None:
+    """The last plane may hold bits that no code has."""
+    q = embedding._quantization
+    spare = 8 * q.high_planes - (q.bits - q.low_bits)
+    if not spare or not q.high_planes:
+        return
+    kind = HIGH_KINDS[q.high_planes - 1]
+    for low, high in _rows(embedding):
+        plane = embedding._decoder.packed(slice(low, high), high - low, kind, q.codes_per_row(embedding.dim))
+        bad = (plane >> np.uint8(8 - spare)).any(axis=1)
+        if bad.any():
+            raise InvalidError(
+                "invalid.code_padding",
+                f"a byte has bits past bit {q.bits - 1} of its code",
+                where=f"section {kind}, row {low + int(np.argmax(bad)):,}",
+            )
+
+
+def _check_ranks(embedding: Embedding) -> None:
+    """Decimal codes are ranks; decoding them says so when one is past the last."""
+    if embedding._quantization.level == Level.DECIMAL:
+        for low, high in _rows(embedding):
+            embedding._decoder.rows(low, high, np.empty((high - low, embedding.dim), np.float32))
+
+
+def _check_exceptions(embedding: Embedding) -> None:
+    positions = embedding._container.array("EXCP", EXCEPTION)["position"]
+    last = embedding.total_rows * embedding.dim
+    if bool((positions[1:] <= positions[:-1]).any()) or bool((positions >= last).any()):
+        raise InvalidError(
+            "invalid.exceptions", f"positions ascend and are below rows x dim, {last:,}", where="section EXCP"
+        )
+    _check_exception_codes(embedding, positions)
+
+
+def _check_exception_codes(embedding: Embedding, positions: NDArray[np.uint64]) -> None:
+    """An exception stands where the code is that of zero, so that a value has one reading."""
+    q: Quantization = embedding._quantization
+    rows = (positions // np.uint64(embedding.dim)).astype(np.int64)
+    columns = (positions % np.uint64(embedding.dim)).astype(np.int64)
+    for low in range(0, len(rows), _ROWS):
+        part = rows[low : low + _ROWS]
+        codes = embedding._decoder.codes(part, len(part))[np.arange(len(part)), columns[low : low + _ROWS]]
+        if bool((codes != q.max_rank).any()):
+            raise InvalidError(
+                "invalid.exceptions", f"the code under an exception is that of zero, {q.max_rank:,}", where="section EXCP"
+            )
+
+
+def _check_token_offsets(embedding: Embedding) -> None:
+    tokens = embedding.tokens
+    size = embedding._container.sections["TOKB"].raw_size
+    offsets = np.asarray(tokens._offsets).astype(np.int64)
+    if offsets[0] != 0 or offsets[-1] != size:
+        raise InvalidError(
+            "invalid.token_offsets",
+            f"they run from {offsets[0]:,} to {offsets[-1]:,}; 0 to {size:,} belongs there",
+            where="section TOKO",
+        )
+    lengths = np.diff(offsets)
+    bad = (lengths < 0) | (lengths > 1 << 16)
+    if bad.any():
+        row = int(np.argmax(bad))
+        check_offsets(row, int(offsets[row]), int(offsets[row + 1]), size)
+
+
+def _check_tokens(embedding: Embedding) -> None:
+    utf8 = not embedding._container.header.required_features & FEATURE_BYTE_TOKENS
+    seen: set[bytes] = set()
+    for row, token in enumerate(embedding.tokens.iter_raw()):
+        where = f"section TOKB, token {row}"
+        if utf8 and not token.isascii():
+            try:
+                token.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise InvalidError(
+                    "invalid.token_utf8", f"byte {error.start} of the token is not UTF-8", where=where
+                ) from error
+        if token in seen:
+            raise InvalidError("invalid.duplicate_token", "the token came before", where=where)
+        seen.add(token)
+
+
+def _check_index(embedding: Embedding) -> None:
+    """Every token is found from its hash without meeting an empty slot, and nothing else is in the table."""
+    slots = embedding._container.array("INDX", "<u4")
+    count = len(embedding.tokens)
+    taken = np.flatnonzero(slots != EMPTY)
+    rows = slots[taken].astype(np.int64)
+
+    def invalid(message: str) -> InvalidError:
+        return InvalidError("invalid.index", message, where="section INDX")
+
+    if len(rows) != count or bool((rows >= count).any()) or len(np.unique(rows)) != count:
+        raise invalid(f"it does not name each of the {count:,} tokens once")
+    hashes = np.fromiter((google_crc32c.value(token) for token in embedding.tokens.iter_raw()), np.uint32, count)
+    place = np.empty(count, np.int64)
+    place[rows] = taken
+    home = home_slots(hashes, len(slots))
+    # The nearest empty slot at or before a token's place has to lie before its home, going round the end.
+    size = len(slots)
+    empty = np.flatnonzero(slots == EMPTY)
+    before = empty[np.searchsorted(empty, place, side="right") - 1]
+    gap = (place - before) % size
+    lost = (place - home) % size >= gap
+    if lost.any():
+        raise invalid(f"token {int(np.argmax(lost))} cannot be found from its hash")
+
+
+def _check_norms(embedding: Embedding) -> None:
+    norms = embedding._container.array("NORM", "<f4")
+    for low, high in _rows(embedding):
+        rows = embedding._decoder.rows(low, high, np.empty((high - low, embedding.dim), np.float32)).astype(np.float64)
+        true = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        wrong = ~(np.abs(norms[low:high] - true) <= _NORM_TOLERANCE * true)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise InvalidError(
+                "invalid.norm", f"it is {norms[low + row]}, the row's is {true[row]}", where=f"section NORM, row {low + row}"
+            )
+
+
+_CHECKS: dict[str, Callable[[Embedding], None]] = {
+    "META": _check_metadata,
+    "LEVL": _check_levels,
+    "SCAL": _check_scales,
+    "OFFS": _check_offsets,
+    "CODE": _check_codes,
+    "HIG0": _check_high,
+    "QUAN": _check_ranks,
+    "EXCP": _check_exceptions,
+    "TOKO": _check_token_offsets,
+    "TOKB": _check_tokens,
+    "INDX": _check_index,
+    "NORM": _check_norms,
+}
