@@ -74,7 +74,12 @@ def _guarded(arguments: argparse.Namespace) -> int:
     except UsageError as error:
         _complain(error)
         return 2
-    except (qemb.QembError, AnswerIsNoError) as error:
+    except qemb.QembError as error:
+        # the codec knows places in a file, not its name
+        name = getattr(arguments, "file", None) or getattr(arguments, "source", None) or ""
+        _complain(error if name in str(error) else f"{name}: {error}")
+        return 1
+    except AnswerIsNoError as error:
         _complain(error)
         return 1
     except BrokenPipeError:

@@ -184,4 +184,7 @@ def create_sink(target: Target, format_name: str | None = None) -> Sink:
         raise UsageError("compressed files are read, not written; leave out .gz")
     if format_.name != "qemb" and target.writer:
         raise UsageError(f"{', '.join('--' + k for k in target.writer)} apply to .qemb files, not to {format_.name}")
+    folder = Path(target.path).parent
+    if not folder.is_dir():
+        raise UsageError(f"the folder {folder} does not exist; create it first")
     return format_.write(target)

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,7 +42,6 @@ from qemb_tools.tokens import decodes, read_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 _FORMAT = "qemb-hdf5"
 _VERSION = 1
@@ -230,18 +229,16 @@ class Hdf5Sink(Sink):
             _extend(self._file["counts"], batch.counts)
         self._rows += len(batch.tokens)
 
-    def __enter__(self) -> Self:
-        return self
+    def finish(self) -> None:
+        """Publish the file."""
+        self._file.close()
+        self._target.commit()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
+    def abort(self) -> None:
+        """Throw away what was written."""
+        with suppress(OSError, RuntimeError):  # closing writes, and the disk may be full
             self._file.close()
-            if kind is None:
-                self._target.commit()
-        finally:
-            self._target.abort()
+        self._target.abort()
 
 
 def _extend(dataset: Any, values: Any) -> None:

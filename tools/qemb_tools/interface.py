@@ -143,12 +143,24 @@ class Sink(ABC):
         """Write the rows of a batch, in order."""
 
     @abstractmethod
-    def __enter__(self) -> Self: ...
+    def finish(self) -> None:
+        """Publish the file."""
 
     @abstractmethod
+    def abort(self) -> None:
+        """Throw away what was written; harmless after `finish`."""
+
+    def __enter__(self) -> Self:
+        return self
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.abort()
 
 
 def missing_extra(package: str, extra: str) -> UsageError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import qemb
 from qemb_tools.interface import Batch, ReadOptions, Sink, Source, UsageError, WriterOptions, batch_rows
@@ -10,7 +10,6 @@ from qemb_tools.stream import check_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 MAGIC = b"\x89QEMB\r\n\x1a"
 
@@ -83,14 +82,13 @@ class QembSink(Sink):
         """Write the rows of a batch."""
         self._writer.append(batch.tokens, batch.vectors, batch.counts)
 
-    def __enter__(self) -> Self:
-        self._writer.__enter__()
-        return self
+    def finish(self) -> None:
+        """Publish the file."""
+        self._writer.close()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._writer.__exit__(kind, error, trace)
+    def abort(self) -> None:
+        """Throw away what was written."""
+        self._writer.abort()
 
 
 def describe(path: str) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from qemb.atomic import AtomicFile
 from qemb_tools.interface import Batch, Sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 
 class RowFile(Sink):
@@ -50,7 +49,8 @@ class RowFile(Sink):
     def _header_line(self, rows: int) -> bytes:
         return b"%d %d\n" % (rows, self._dim) if self._header else b""
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Put the right header before the rows, and publish the file."""
         head = self._header_line(self.written)
         file = self._target.file
         if len(head) == len(self._head):
@@ -65,14 +65,6 @@ class RowFile(Sink):
             shutil.copyfileobj(file, final.file, 1 << 20)
             self._target.abort()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            self._target.abort()
+    def abort(self) -> None:
+        """Throw away what was written."""
+        self._target.abort()

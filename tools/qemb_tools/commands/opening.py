@@ -19,7 +19,13 @@ CANDIDATES = 20_000
 def open_embedding(path: str) -> qemb.Embedding:
     """Open a ``.qemb`` file. Raises `UsageError` if there is none of that name, `qemb.QembError` if it is bad."""
     check_file(path)
-    return qemb.open(path)
+    try:
+        return qemb.open(path)
+    except qemb.MalformedError as error:
+        if error.code != "malformed.magic":
+            raise
+        hint = f"{error.message}; if it holds vectors, `qemb convert` makes one of it"
+        raise qemb.MalformedError(error.code, hint, where=error.where, offset=error.offset) from None
 
 
 def require_words(embedding: qemb.Embedding, words: Iterable[str], path: str) -> None:
