@@ -8,7 +8,7 @@
 """
 
 from qemb.embedding import Embedding, Info
-from qemb.embedding import Embedding as open  # noqa: A004  (qemb.open reads as open does)
+from qemb.embedding import Embedding as open  # noqa: A004, N813  (qemb.open reads as open does)
 from qemb.errors import InvalidError, LimitError, MalformedError, QembError, UnsupportedError
 from qemb.writer import Writer, write
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from dataclasses import dataclass
@@ -126,10 +127,8 @@ class Container:
         self.data = np.empty(0, np.uint8)
         self._last_frame = None
         if self._map is not None:
-            try:
+            with contextlib.suppress(BufferError):  # a view is still out: the map closes with the last of them
                 self._map.close()
-            except BufferError:  # a view is still out: the map closes with the last of them
-                pass
             self._map = None
 
     def stored(self, section: Section) -> NDArray[np.uint8]:
@@ -164,7 +163,7 @@ class Container:
             out[position] = self.read(kind, row * stride, (row + 1) * stride)
         return out
 
-    def array(self, kind: str, element: str) -> NDArray[Any]:
+    def array(self, kind: str, element: str | np.dtype[Any]) -> NDArray[Any]:
         """A whole section as an array of little-endian ``element``; a view of the map where the codec is raw."""
         return self.read(kind).view(element)
 
@@ -348,7 +347,9 @@ def read_table(data: NDArray[np.uint8], header: FileHeader) -> dict[str, Section
         at = HEADER_SIZE + number * ENTRY_SIZE
         section = _read_entry(raw[number * ENTRY_SIZE : (number + 1) * ENTRY_SIZE], number, at)
         if section.kind in sections:
-            raise InvalidError("invalid.duplicate_section", "it stands twice in the table", where=section.where, offset=at)
+            raise InvalidError(
+                "invalid.duplicate_section", "it stands twice in the table", where=section.where, offset=at
+            )
         _check_codec(section)
         _check_place(section, end, header.file_size)
         sections[section.kind] = section
@@ -448,7 +449,9 @@ def _check_place(section: Section, end: int, file_size: int) -> None:
     if section.offset % ALIGNMENT:
         raise invalid("invalid.alignment", f"it starts at {section.offset:,}, which is no multiple of {ALIGNMENT}")
     if section.offset < end:
-        raise invalid("invalid.overlap", f"it starts at {section.offset:,}, before the end of what precedes it, {end:,}")
+        raise invalid(
+            "invalid.overlap", f"it starts at {section.offset:,}, before the end of what precedes it, {end:,}"
+        )
     # the end of the file comes before the hole: a section past the end is both
     if section.offset > file_size or section.stored_size > file_size - section.offset:
         raise invalid(
@@ -520,15 +523,18 @@ class ContainerWriter:
         """Throw everything away; harmless after `finish`."""
         self._atomic.abort()
 
-    def _begin(self) -> int:
+    def begin(self) -> int:
+        """Pad up to where the next section starts; its offset."""
         offset = align(self._end)
         self._file.write(bytes(offset - self._end))
         return offset
 
-    def _write(self, data: bytes | NDArray[Any]) -> None:
+    def store(self, data: bytes | memoryview) -> None:
+        """Write bytes of the section begun."""
         self._file.write(data)
 
-    def _complete(self, entry: dict[str, Any]) -> None:
+    def complete(self, entry: dict[str, Any]) -> None:
+        """Take the entry of the section begun."""
         self._entries.append(entry)
         self._end = entry["offset"] + entry["stored_size"]
 
@@ -550,18 +556,17 @@ class _SectionSink:
         self._offset = 0
 
     def __enter__(self) -> Self:
-        self._offset = self._writer._begin()
+        self._offset = self._writer.begin()
         return self
 
     def write(self, data: bytes | NDArray[Any]) -> None:
         """Append raw bytes; arrays are written in C order."""
-        if isinstance(data, np.ndarray):
-            data = np.ascontiguousarray(data).view(np.uint8).reshape(-1)
-        self._raw += len(data)
+        flat = np.ascontiguousarray(data).view(np.uint8).reshape(-1).data if isinstance(data, np.ndarray) else data
+        self._raw += len(flat)
         if not self._frame_size:
-            self._store(data)
+            self._store(flat)
             return
-        self._buffer += memoryview(data)
+        self._buffer += flat
         whole = len(self._buffer) // self._frame_size * self._frame_size
         for frame in _pieces(self._buffer[:whole], self._frame_size):
             self._store_frame(frame)
@@ -573,8 +578,8 @@ class _SectionSink:
         self._frames.append((self._stored, len(stored), crc32c(stored)))
         self._store(stored)
 
-    def _store(self, data: bytes | NDArray[Any]) -> None:
-        self._writer._write(data)
+    def _store(self, data: bytes | memoryview) -> None:
+        self._writer.store(data)
         self._crc = crc32c(data, self._crc)
         self._stored += len(data)
 
@@ -584,8 +589,8 @@ class _SectionSink:
         if self._buffer:
             self._store_frame(bytes(self._buffer))
         if self._frames:
-            self._store(np.array(self._frames, FRAME_ENTRY).view(np.uint8))
-        self._writer._complete(
+            self._store(np.array(self._frames, FRAME_ENTRY).tobytes())
+        self._writer.complete(
             {
                 "kind": self._kind.encode("ascii"),
                 "flags": self._flags,

@@ -78,8 +78,8 @@ class Decoder:
                 levels = self._product_levels(rows, count)
             case Level.DECIMAL:
                 levels = decode_decimal(self.codes(rows, count), q)
-                self._put_exceptions(rows, count, levels)
-            case Level.IEEE:
+                self._put_exceptions(rows, levels)
+            case _:
                 levels = decode_ieee(self.codes(rows, count), q.format)
         with np.errstate(over="ignore"):  # a product past the largest float32 is infinity, as the specification says
             if q.scale_group != Group.NONE:
@@ -122,9 +122,9 @@ class Decoder:
         q = self.quantization
         if q.level == Level.CODEBOOK and q.window > q.bits:
             table, _ = self._level_tables()
-            return table[trellis_states(self.codes(rows, count), q.bits, q.window)]
+            return np.take(table, trellis_states(self.codes(rows, count), q.bits, q.window))
         if q.high_planes or q.bits == 16:
-            return self._level_tables()[0][self.codes(rows, count)]
+            return np.take(self._level_tables()[0], self.codes(rows, count))
         packed = self.packed(rows, count, "CODE", q.row_stride)
         if q.level == Level.LINEAR and q.bits == 8 and q.step == 1 and q.bias == 0:
             return packed[:, : self.dim].view(np.int8).astype(np.float32)
@@ -134,7 +134,7 @@ class Decoder:
         return np.take(table, unpack(packed, self.dim, q.bits))
 
     def _level_tables(self) -> tuple[NDArray[np.float32], int]:
-        """Levels by state as float32; where codes fill bytes evenly, all the levels of a byte, shape (256, n), and n."""
+        """Levels by state, float32; where codes fill bytes evenly, all the levels of a byte, shape (256, n), and n."""
         if self._tables is None:
             q = self.quantization
             if q.level == Level.LINEAR:
@@ -154,10 +154,10 @@ class Decoder:
         q = self.quantization
         levels = self.container.array("LEVL", "<f4").reshape(self.codes_per_row, 1 << q.bits, q.sub_dim)
         codes = self.codes(rows, count)
-        parts = levels[np.arange(self.codes_per_row), codes]
+        parts: NDArray[np.float32] = levels[np.arange(self.codes_per_row), codes]
         return parts.reshape(count, self.codes_per_row * q.sub_dim)[:, : self.dim]
 
-    def _put_exceptions(self, rows: Selection, count: int, values: NDArray[np.float32]) -> None:
+    def _put_exceptions(self, rows: Selection, values: NDArray[np.float32]) -> None:
         if "EXCP" not in self.container.sections:
             return
         entries = self.container.array("EXCP", EXCEPTION)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -17,9 +16,10 @@ from qemb.decode import Decoder
 from qemb.errors import InvalidError, LimitError, MalformedError, UnsupportedError
 from qemb.layout import KINDS, Codec, FloatType, Group
 from qemb.search import Searcher, unit
-from qemb.vocabulary import MAX_INDEXED, Tokens
+from qemb.vocabulary import MAX_INDEXED, Tokens, offset_dtype
 
 if TYPE_CHECKING:
+    import os
     from types import TracebackType
 
     from numpy.typing import ArrayLike, NDArray
@@ -118,7 +118,7 @@ class Embedding:
         """
         if isinstance(key, str | bytes):
             row = self._row(key)
-            return self._decoder.rows(row, row + 1, np.empty((1, self.dim), np.float32))[0]
+            return self.matrix(row, row + 1).reshape(self.dim)
         return self.rows([self._row(token) for token in key])
 
     def get(self, token: str | bytes, default: NDArray[np.float32] | None = None) -> NDArray[np.float32] | None:
@@ -230,7 +230,7 @@ class Embedding:
 
     def similarity(self, first: str | bytes, second: str | bytes) -> float:
         """Cosine of two tokens' vectors; 0 where one of them is all zeros."""
-        one, two = unit(self[[to for to in (first, second)]])  # type: ignore[misc]
+        one, two = unit(self.rows([self._row(first), self._row(second)]))
         return float(one @ two)
 
     def _nearest(self, vector: NDArray[np.float64], k: int, exclude: set[int]) -> list[tuple[str, float]]:
@@ -297,9 +297,9 @@ class Embedding:
         QembError
             The first broken rule, in the order that the specification fixes.
         """
-        from qemb.verify import verify  # noqa: PLC0415  (a reader that never verifies need not load it)
+        from qemb.verify import OpenFile, verify
 
-        verify(self)
+        verify(OpenFile(self._decoder, self.tokens, lambda: self.metadata))
 
     def close(self) -> None:
         """Let go of the file. Arrays that were handed out stay good."""
@@ -375,7 +375,9 @@ def _check_structure_section(container: Container, section: Section) -> None:
         "SUBW": layout.Subword.sizeof(),
     }[section.kind]
     if section.codec != Codec.RAW:
-        raise InvalidError("invalid.section_codec", "it is stored raw", where=section.where, offset=section.entry_offset)
+        raise InvalidError(
+            "invalid.section_codec", "it is stored raw", where=section.where, offset=section.entry_offset
+        )
     if section.raw_size != size:
         raise _bad_size(section, size)
     if crc32c(container.stored(section)) != section.crc:
@@ -392,7 +394,7 @@ def _check_sizes(container: Container, q: quantization.Quantization) -> None:
     sections = container.sections
     token_bytes = sections["TOKB"].raw_size
     wanted = dict(q.sections(header.rows, header.dim))
-    wanted["TOKO"] = (8 if token_bytes >= 1 << 32 else 4) * (header.tokens + 1)
+    wanted["TOKO"] = np.dtype(offset_dtype(token_bytes)).itemsize * (header.tokens + 1)
     optional = {"NORM": 4 * header.rows, "CNTS": 8 * header.tokens}
     free = {"META", "QUAN", "TRNS", "EXCP", "TOKB", "INDX", "SUBW"}
     for kind in KINDS:
@@ -434,7 +436,7 @@ def _check_free_sizes(container: Container, q: quantization.Quantization) -> Non
                 offset=section.entry_offset,
             )
         if section.raw_size % layout.ExceptionEntry.sizeof():
-            raise _bad_size(section, section.raw_size // layout.ExceptionEntry.sizeof() * layout.ExceptionEntry.sizeof())
+            raise _bad_size(section, section.raw_size - section.raw_size % layout.ExceptionEntry.sizeof())
     if "INDX" in sections:
         section = sections["INDX"]
         slots = section.raw_size // 4
@@ -460,9 +462,7 @@ def _read_subword(container: Container) -> Any:  # noqa: ANN401  (construct has 
     section = container.sections.get("SUBW")
     if section is None:
         return None
-    fields = layout.parse(
-        layout.Subword, container.read("SUBW").tobytes(), where="section SUBW", offset=section.offset
-    )
+    fields = layout.parse(layout.Subword, container.read("SUBW").tobytes(), where="section SUBW", offset=section.offset)
     if fields.hash != 1:
         raise UnsupportedError(
             "unsupported.subword",

@@ -276,8 +276,6 @@ def parse(declaration: Construct, data: bytes | memoryview, *, where: str, offse
         ) from error
 
 
-
-
 def dtype(declaration: Construct) -> np.dtype[Any]:
     """Numpy's packed dtype of a structure of little-endian integers: the same declaration, for arrays of them."""
     fields = []

@@ -86,7 +86,7 @@ def unpack(packed: NDArray[np.uint8], count: int, bits: int) -> NDArray[Any]:
 def stray_bits(packed: NDArray[np.uint8], count: int, bits: int) -> NDArray[np.bool_]:
     """Which rows have a bit set past their last code: in its last byte or in the padding up to the row stride."""
     size = packed_size(count, bits)
-    stray: NDArray[np.bool_] = packed[:, size:].any(axis=1)
+    stray = np.asarray(packed[:, size:].any(axis=1))
     used = count * bits % 8
     if used:
         stray |= packed[:, size - 1] >> used != 0

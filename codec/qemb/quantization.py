@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from construct import Container as Fields
-
 from qemb import layout
 from qemb.errors import InvalidError, UnsupportedError
 from qemb.layout import HIGH_KINDS, FloatType, Group, IeeeFormat, Level
@@ -14,6 +12,8 @@ from qemb.packing import packed_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from construct import Container as Fields
 
 MAX_WINDOW = 16
 MAX_CODEBOOK_BITS = 8
@@ -231,7 +231,9 @@ class _Checker:
             self.need(group != Group.NONE, f"{name}_group", "linear and codebook levels have a scale")
         self.need(element <= FloatType.FLOAT16, f"{name}_type", f"{element} is not a type")
         self.need(
-            (element == FloatType.NONE) == (group == Group.NONE), f"{name}_type", "it is 0 where the group is, only there"
+            (element == FloatType.NONE) == (group == Group.NONE),
+            f"{name}_type",
+            "it is 0 where the group is, only there",
         )
         if group == Group.BLOCK:
             self.need(1 <= block <= self.dim, f"{name}_block", f"it is {block}; a block has 1 to {self.dim} columns")
@@ -255,7 +257,7 @@ class _Checker:
                 self.need(1 <= p.sub_dim <= self.dim, "sub_dim", f"it is {p.sub_dim}; it is 1 to {self.dim}")
             case Level.DECIMAL:
                 self.need(1 <= p.digits <= 9, "digits", f"it is {p.digits}; it is 1 to 9")
-                self.need(-60 <= p.exponent_min, "exponent_min", f"it is {p.exponent_min}; it is -60 or more")
+                self.need(p.exponent_min >= -60, "exponent_min", f"it is {p.exponent_min}; it is -60 or more")
                 self.need(
                     p.exponent_min <= p.exponent_max <= 38,
                     "exponent_max",

@@ -33,9 +33,9 @@ NORMAL_LEVELS: dict[int, tuple[int, ...]] = {
     5: (3, 8, 13, 18, 24, 29, 35, 41, 47, 54, 61, 70, 79, 90, 105, 127),
     6: (1, 3, 6, 8, 10, 13, 15, 17, 20, 22, 24, 27, 30, 32, 35, 38, 40, 43, 46, 49, 53, 56, 60, 64, 68, 73, 78, 84, 91,
         99, 110, 127),
-    7: (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32,
-        33, 34, 36, 37, 38, 40, 41, 42, 44, 45, 47, 49, 50, 52, 54, 55, 57, 59, 61, 64, 66, 68, 71, 74, 77, 80, 83, 87,
-        92, 97, 104, 113, 127),
+    7: (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 25, 26, 27, 28, 29,
+        31, 32, 33, 34, 36, 37, 38, 40, 41, 42, 44, 45, 47, 49, 50, 52, 54, 55, 57, 59, 61, 64, 66, 68, 71, 74, 77, 80,
+        83, 87, 92, 97, 104, 113, 127),
 }
 # fmt: on
 """Positive halves of the published codebooks: Lloyd-Max levels of the normal distribution, the outermost on 127 (or 1),
@@ -66,7 +66,10 @@ class ScaleRangeError(InvalidError):
 class Encoder(Protocol):
     """One scheme, ready to quantize. What `fit` needs to see first, it sees in a pass of its own."""
 
-    quantization: Quantization
+    @property
+    def quantization(self) -> Quantization:
+        """The descriptor to write, as far as it is decided."""
+        ...
 
     @property
     def needs_pass(self) -> bool:
@@ -287,7 +290,7 @@ class CodebookEncoder(ScaledEncoder):
         with np.errstate(over="ignore"):
             steps = np.floor(values / np.where(scales > 0, scales, np.float32(1)) * np.float32(2))
         np.clip(steps, -self._reach, self._reach, out=steps)
-        return self._code_of[steps.astype(np.int16) + np.int16(self._reach)]
+        return np.asarray(self._code_of[steps.astype(np.int16) + np.int16(self._reach)])
 
     def scales(self, groups: NDArray[np.float32]) -> NDArray[np.float32]:
         """The best of several starts around the ratio of spreads, each improved by alternating codes and scale.
@@ -453,7 +456,7 @@ def to_ieee(values: NDArray[np.float32], kind: IeeeFormat) -> NDArray[Any]:
     if kind == IeeeFormat.FLOAT16:
         with np.errstate(over="ignore"):
             out = np.ascontiguousarray(values).astype(np.float16).view(np.uint16)
-        kept = (bits >> np.uint32(16) & np.uint32(0x8000)) | np.uint32(0x7C00) | (bits >> np.uint32(13) & np.uint32(0x3FF))
+        kept = bits >> np.uint32(16) & np.uint32(0x8000) | np.uint32(0x7C00) | bits >> np.uint32(13) & np.uint32(0x3FF)
         quiet, fraction = 0x200, 0x3FF
     else:
         rounded = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
@@ -470,7 +473,7 @@ def order_bits(bits: NDArray[Any]) -> NDArray[Any]:
     width = bits.dtype.itemsize * 8
     dtype = bits.dtype.type
     sign = dtype(1 << (width - 1))
-    return bits ^ np.where(bits & sign, dtype((1 << width) - 1), sign)
+    return np.asarray(bits ^ np.where(bits & sign, dtype((1 << width) - 1), sign))
 
 
 class ExactEncoder:
@@ -493,7 +496,7 @@ class ExactEncoder:
 
     def fit(self, tiles: Callable[[], Iterable[NDArray[np.float32]]]) -> None:
         """Find out whether all values are bfloat16 or float16."""
-        from qemb.decode import decode_ieee  # noqa: PLC0415  (a writer needs the decoder here alone)
+        from qemb.decode import decode_ieee
 
         left = [IeeeFormat.BFLOAT16, IeeeFormat.FLOAT16]
         for tile in tiles():
@@ -519,7 +522,7 @@ class ExactEncoder:
 SCHEMES = ("linear", "codebook", "float32", "float16", "bfloat16", "exact")
 
 
-def make_encoder(  # noqa: PLR0913  (the options of a scheme, as the face has them)
+def make_encoder(
     dim: int,
     *,
     bits: int | None,
@@ -556,7 +559,7 @@ def make_encoder(  # noqa: PLR0913  (the options of a scheme, as the face has th
     return IeeeEncoder(IeeeFormat[scheme.upper()], dim)
 
 
-def _make_scaled(  # noqa: PLR0913
+def _make_scaled(
     dim: int,
     scheme: str,
     bits: int,
@@ -596,11 +599,11 @@ def _make_scaled(  # noqa: PLR0913
         scale_block=block or 0,
     )
     if scheme == "linear":
-        one_bit = {"step": 2, "bias": -1} if bits == 1 else {}
-        return LinearEncoder(replace(quantization, **one_bit), dim, may_widen=may_widen)
+        if bits == 1:
+            quantization = replace(quantization, step=2, bias=-1)
+        return LinearEncoder(quantization, dim, may_widen=may_widen)
     return CodebookEncoder(replace(quantization, window=bits), dim, normal_levels(bits), may_widen=may_widen)
 
 
 def _option(message: str) -> InvalidError:
     return InvalidError("invalid.option", message)
-

@@ -6,7 +6,7 @@ file order the padding before it and its checksum, then the contents, kind by ki
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import google_crc32c
@@ -17,35 +17,59 @@ from qemb.errors import InvalidError
 from qemb.layout import FEATURE_BYTE_TOKENS, HIGH_KINDS, FloatType, Level
 from qemb.packing import stray_bits
 from qemb.quantization import float_dtype
-from qemb.vocabulary import EMPTY, check_offsets, home_slots
+from qemb.vocabulary import EMPTY, check_offsets, home_slots, offset_dtype
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
     from qemb.container import Container
-    from qemb.embedding import Embedding
-    from qemb.quantization import Quantization
+    from qemb.decode import Decoder
+    from qemb.vocabulary import Tokens
 
 _ROWS = 1 << 14
 _NORM_TOLERANCE = 1e-6
 
 
-def verify(embedding: Embedding) -> None:
+@dataclass(frozen=True)
+class OpenFile:
+    """What the checks look at: the parts of an open file."""
+
+    decoder: Decoder
+    tokens: Tokens
+    metadata: Callable[[], object]
+    """Reads and checks the metadata."""
+
+    @property
+    def container(self) -> Container:
+        """The bytes, by section."""
+        return self.decoder.container
+
+    @property
+    def rows(self) -> int:
+        """Rows in the table."""
+        return self.container.header.rows
+
+    @property
+    def dim(self) -> int:
+        """Values in a row."""
+        return self.container.header.dim
+
+
+def verify(file: OpenFile) -> None:
     """Check an open file whole; `qemb.Embedding.verify` is the public name."""
-    container = embedding._container
-    _check_stored(container)
+    _check_stored(file.container)
     for kind, check in _CHECKS.items():
-        if kind in container.sections:
-            check(embedding)
+        if kind in file.container.sections:
+            check(file)
 
 
 def _check_stored(container: Container) -> None:
     end = 64 + 40 * len(container.sections)
     for section in container.sections.values():
         if container.data[end : section.offset].any():
-            raise InvalidError(
-                "invalid.padding", "the bytes before it are not zero", where=section.where, offset=end
-            )
+            raise InvalidError("invalid.padding", "the bytes before it are not zero", where=section.where, offset=end)
         container.check_section(section)
         end = section.end
 
@@ -53,21 +77,21 @@ def _check_stored(container: Container) -> None:
 # --- contents -------------------------------------------------------------------------------------------------------
 
 
-def _check_metadata(embedding: Embedding) -> None:
-    _ = embedding.metadata
+def _check_metadata(file: OpenFile) -> None:
+    file.metadata()
 
 
-def _check_levels(embedding: Embedding) -> None:
-    if embedding._quantization.level == Level.PRODUCT:
-        _check_floats(embedding._container, "LEVL", FloatType.FLOAT32, "invalid.level", negative=True)
+def _check_levels(file: OpenFile) -> None:
+    if file.decoder.quantization.level == Level.PRODUCT:
+        _check_floats(file.container, "LEVL", FloatType.FLOAT32, "invalid.level", negative=True)
 
 
-def _check_scales(embedding: Embedding) -> None:
-    _check_floats(embedding._container, "SCAL", embedding._quantization.scale_type, "invalid.scale", negative=False)
+def _check_scales(file: OpenFile) -> None:
+    _check_floats(file.container, "SCAL", file.decoder.quantization.scale_type, "invalid.scale", negative=False)
 
 
-def _check_offsets(embedding: Embedding) -> None:
-    _check_floats(embedding._container, "OFFS", embedding._quantization.offset_type, "invalid.offset", negative=True)
+def _check_offsets(file: OpenFile) -> None:
+    _check_floats(file.container, "OFFS", file.decoder.quantization.offset_type, "invalid.offset", negative=True)
 
 
 def _check_floats(container: Container, kind: str, element: FloatType, code: str, *, negative: bool) -> None:
@@ -81,16 +105,16 @@ def _check_floats(container: Container, kind: str, element: FloatType, code: str
         raise InvalidError(code, f"element {number:,} is {values[number]}; {rule}", where=f"section {kind}")
 
 
-def _rows(embedding: Embedding) -> Iterator[tuple[int, int]]:
-    for low in range(0, embedding.total_rows, _ROWS):
-        yield low, min(low + _ROWS, embedding.total_rows)
+def _rows(file: OpenFile) -> Iterator[tuple[int, int]]:
+    for low in range(0, file.rows, _ROWS):
+        yield low, min(low + _ROWS, file.rows)
 
 
-def _check_codes(embedding: Embedding) -> None:
-    q = embedding._quantization
-    count = q.codes_per_row(embedding.dim)
-    for low, high in _rows(embedding):
-        packed = embedding._decoder.packed(slice(low, high), high - low, "CODE", q.row_stride)
+def _check_codes(file: OpenFile) -> None:
+    q = file.decoder.quantization
+    count = q.codes_per_row(file.dim)
+    for low, high in _rows(file):
+        packed = file.decoder.packed(slice(low, high), high - low, "CODE", q.row_stride)
         stray = stray_bits(packed, count, q.low_bits)
         if stray.any():
             raise InvalidError(
@@ -100,15 +124,15 @@ def _check_codes(embedding: Embedding) -> None:
             )
 
 
-def _check_high(embedding: Embedding) -> None:
+def _check_high(file: OpenFile) -> None:
     """The last plane may hold bits that no code has."""
-    q = embedding._quantization
+    q = file.decoder.quantization
     spare = 8 * q.high_planes - (q.bits - q.low_bits)
     if not spare or not q.high_planes:
         return
     kind = HIGH_KINDS[q.high_planes - 1]
-    for low, high in _rows(embedding):
-        plane = embedding._decoder.packed(slice(low, high), high - low, kind, q.codes_per_row(embedding.dim))
+    for low, high in _rows(file):
+        plane = file.decoder.packed(slice(low, high), high - low, kind, q.codes_per_row(file.dim))
         bad = (plane >> np.uint8(8 - spare)).any(axis=1)
         if bad.any():
             raise InvalidError(
@@ -118,41 +142,42 @@ def _check_high(embedding: Embedding) -> None:
             )
 
 
-def _check_ranks(embedding: Embedding) -> None:
+def _check_ranks(file: OpenFile) -> None:
     """Decimal codes are ranks; decoding them says so when one is past the last."""
-    if embedding._quantization.level == Level.DECIMAL:
-        for low, high in _rows(embedding):
-            embedding._decoder.rows(low, high, np.empty((high - low, embedding.dim), np.float32))
+    if file.decoder.quantization.level == Level.DECIMAL:
+        for low, high in _rows(file):
+            file.decoder.rows(low, high, np.empty((high - low, file.dim), np.float32))
 
 
-def _check_exceptions(embedding: Embedding) -> None:
-    positions = embedding._container.array("EXCP", EXCEPTION)["position"]
-    last = embedding.total_rows * embedding.dim
+def _check_exceptions(file: OpenFile) -> None:
+    positions = file.container.array("EXCP", EXCEPTION)["position"]
+    last = file.rows * file.dim
     if bool((positions[1:] <= positions[:-1]).any()) or bool((positions >= last).any()):
         raise InvalidError(
             "invalid.exceptions", f"positions ascend and are below rows x dim, {last:,}", where="section EXCP"
         )
-    _check_exception_codes(embedding, positions)
+    _check_exception_codes(file, positions)
 
 
-def _check_exception_codes(embedding: Embedding, positions: NDArray[np.uint64]) -> None:
+def _check_exception_codes(file: OpenFile, positions: NDArray[np.uint64]) -> None:
     """An exception stands where the code is that of zero, so that a value has one reading."""
-    q: Quantization = embedding._quantization
-    rows = (positions // np.uint64(embedding.dim)).astype(np.int64)
-    columns = (positions % np.uint64(embedding.dim)).astype(np.int64)
+    q = file.decoder.quantization
+    rows = (positions // np.uint64(file.dim)).astype(np.int64)
+    columns = (positions % np.uint64(file.dim)).astype(np.int64)
     for low in range(0, len(rows), _ROWS):
         part = rows[low : low + _ROWS]
-        codes = embedding._decoder.codes(part, len(part))[np.arange(len(part)), columns[low : low + _ROWS]]
+        codes = file.decoder.codes(part, len(part))[np.arange(len(part)), columns[low : low + _ROWS]]
         if bool((codes != q.max_rank).any()):
             raise InvalidError(
-                "invalid.exceptions", f"the code under an exception is that of zero, {q.max_rank:,}", where="section EXCP"
+                "invalid.exceptions",
+                f"the code under an exception is that of zero, {q.max_rank:,}",
+                where="section EXCP",
             )
 
 
-def _check_token_offsets(embedding: Embedding) -> None:
-    tokens = embedding.tokens
-    size = embedding._container.sections["TOKB"].raw_size
-    offsets = np.asarray(tokens._offsets).astype(np.int64)
+def _check_token_offsets(file: OpenFile) -> None:
+    size = file.container.sections["TOKB"].raw_size
+    offsets = file.container.array("TOKO", offset_dtype(size)).astype(np.int64)
     if offsets[0] != 0 or offsets[-1] != size:
         raise InvalidError(
             "invalid.token_offsets",
@@ -166,10 +191,10 @@ def _check_token_offsets(embedding: Embedding) -> None:
         check_offsets(row, int(offsets[row]), int(offsets[row + 1]), size)
 
 
-def _check_tokens(embedding: Embedding) -> None:
-    utf8 = not embedding._container.header.required_features & FEATURE_BYTE_TOKENS
+def _check_tokens(file: OpenFile) -> None:
+    utf8 = not file.container.header.required_features & FEATURE_BYTE_TOKENS
     seen: set[bytes] = set()
-    for row, token in enumerate(embedding.tokens.iter_raw()):
+    for row, token in enumerate(file.tokens.iter_raw()):
         where = f"section TOKB, token {row}"
         if utf8 and not token.isascii():
             try:
@@ -183,10 +208,10 @@ def _check_tokens(embedding: Embedding) -> None:
         seen.add(token)
 
 
-def _check_index(embedding: Embedding) -> None:
+def _check_index(file: OpenFile) -> None:
     """Every token is found from its hash without meeting an empty slot, and nothing else is in the table."""
-    slots = embedding._container.array("INDX", "<u4")
-    count = len(embedding.tokens)
+    slots = file.container.array("INDX", "<u4")
+    count = len(file.tokens)
     taken = np.flatnonzero(slots != EMPTY)
     rows = slots[taken].astype(np.int64)
 
@@ -195,7 +220,7 @@ def _check_index(embedding: Embedding) -> None:
 
     if len(rows) != count or bool((rows >= count).any()) or len(np.unique(rows)) != count:
         raise invalid(f"it does not name each of the {count:,} tokens once")
-    hashes = np.fromiter((google_crc32c.value(token) for token in embedding.tokens.iter_raw()), np.uint32, count)
+    hashes = np.fromiter((google_crc32c.value(token) for token in file.tokens.iter_raw()), np.uint32, count)
     place = np.empty(count, np.int64)
     place[rows] = taken
     home = home_slots(hashes, len(slots))
@@ -209,20 +234,22 @@ def _check_index(embedding: Embedding) -> None:
         raise invalid(f"token {int(np.argmax(lost))} cannot be found from its hash")
 
 
-def _check_norms(embedding: Embedding) -> None:
-    norms = embedding._container.array("NORM", "<f4")
-    for low, high in _rows(embedding):
-        rows = embedding._decoder.rows(low, high, np.empty((high - low, embedding.dim), np.float32)).astype(np.float64)
+def _check_norms(file: OpenFile) -> None:
+    norms = file.container.array("NORM", "<f4")
+    for low, high in _rows(file):
+        rows = file.decoder.rows(low, high, np.empty((high - low, file.dim), np.float32)).astype(np.float64)
         true = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         wrong = ~(np.abs(norms[low:high] - true) <= _NORM_TOLERANCE * true)
         if wrong.any():
             row = int(np.argmax(wrong))
             raise InvalidError(
-                "invalid.norm", f"it is {norms[low + row]}, the row's is {true[row]}", where=f"section NORM, row {low + row}"
+                "invalid.norm",
+                f"it is {norms[low + row]}, the row's is {true[row]}",
+                where=f"section NORM, row {low + row}",
             )
 
 
-_CHECKS: dict[str, Callable[[Embedding], None]] = {
+_CHECKS: dict[str, Callable[[OpenFile], None]] = {
     "META": _check_metadata,
     "LEVL": _check_levels,
     "SCAL": _check_scales,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, overload
 
 import google_crc32c
@@ -47,10 +48,10 @@ class Tokens(Sequence[str]):
         self._container = container
         self._count = container.header.tokens
         self._size = container.sections["TOKB"].raw_size
-        offsets = container.array("TOKO", "<u8" if self._size >= 1 << 32 else "<u4")
+        offsets = container.array("TOKO", offset_dtype(self._size))
         # A memoryview gives Python ints several times quicker than a numpy array does. It wants the machine's own byte
         # order: no copy is made where that is little-endian.
-        self._offsets = memoryview(offsets.astype(offsets.dtype.newbyteorder("="), copy=False))
+        self._offsets = offsets.astype(offsets.dtype.newbyteorder("="), copy=False).data
         self._slots: memoryview | None = None
 
     def __len__(self) -> int:
@@ -88,11 +89,11 @@ class Tokens(Sequence[str]):
         for low in range(start, stop, _CHUNK):
             high = min(low + _CHUNK, stop)
             ends = self._offsets[low : high + 1].tolist()
-            for row, (first, last) in enumerate(zip(ends, ends[1:], strict=False), low):
+            for row, (first, last) in enumerate(pairwise(ends), low):
                 check_offsets(row, first, last, self._size)
             data = self._container.read("TOKB", ends[0], ends[-1]).tobytes()
             base = ends[0]
-            for first, last in zip(ends, ends[1:], strict=False):
+            for first, last in pairwise(ends):
                 yield data[first - base : last - base]
 
     def row(self, token: str | bytes) -> int:
@@ -149,8 +150,13 @@ class Tokens(Sequence[str]):
         else:
             hashes = np.fromiter((google_crc32c.value(token) for token in self.iter_raw()), np.uint32, self._count)
             slots = build_index(hashes)
-        self._slots = memoryview(slots.astype("=u4", copy=False))
+        self._slots = slots.astype("=u4", copy=False).data
         return self._slots
+
+
+def offset_dtype(size: int) -> str:
+    """Numpy's name for the elements of TOKO: 32 bits wide while the token bytes are below 4 GiB."""
+    return "<u8" if size >= 1 << 32 else "<u4"
 
 
 def check_offsets(row: int, start: int, stop: int, size: int) -> None:
@@ -256,7 +262,7 @@ class VocabularyBuilder:
     def offsets(self) -> NDArray[np.uint32] | NDArray[np.uint64]:
         """Section TOKO: 32 bits wide while the token bytes are below 4 GiB."""
         ends = np.frombuffer(self._ends, np.uint64)
-        return ends.astype("<u8" if len(self._bytes) >= 1 << 32 else "<u4")
+        return ends.astype(offset_dtype(len(self._bytes)))
 
     def data(self) -> NDArray[np.uint8]:
         """Section TOKB."""

@@ -6,7 +6,6 @@ import json
 import os
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -20,6 +19,7 @@ from qemb.quantize import TILE_ROWS, Encoder, ScaleRangeError, make_encoder
 from qemb.vocabulary import MAX_INDEXED, VocabularyBuilder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from numpy.typing import ArrayLike, NDArray
@@ -58,7 +58,7 @@ class Writer:
         The file cannot be created.
     """
 
-    def __init__(  # noqa: PLR0913  (keyword arguments of the public face)
+    def __init__(
         self,
         path: str | os.PathLike[str],
         *,
@@ -201,7 +201,9 @@ class Writer:
             raise InvalidError("invalid.shape", f"counts of shape {numbers.shape} for {length:,} rows")
         if numbers.size and (numbers.dtype.kind not in "iu" or int(numbers.min()) < 0):
             raise InvalidError("invalid.value", "counts are integers, 0 or more", where=f"row {first}")
-        self._counts.frombytes(numbers[kept].astype(np.uint64).tobytes() if kept is not None else numbers.astype(np.uint64).tobytes())
+        if kept is not None:
+            numbers = numbers[kept]
+        self._counts.frombytes(numbers.astype(np.uint64).tobytes())
 
     def _take_rows(self, matrix: NDArray[np.float32]) -> None:
         self._pending.append(matrix)
@@ -249,7 +251,7 @@ class Writer:
         return _Optional(self._metadata, self._index)
 
 
-def write(  # noqa: PLR0913  (keyword arguments of the public face)
+def write(
     path: str | os.PathLike[str],
     tokens: Sequence[Token],
     matrix: ArrayLike,
@@ -279,8 +281,8 @@ def write(  # noqa: PLR0913  (keyword arguments of the public face)
         Bits a value; 8 where neither bits nor scheme is given. 8 and 16: linear by row. 1 to 4: the best that there
         is for that many bits.
     scheme : str, optional
-        ``linear`` (1 to 8 and 16 bits), ``codebook`` (1 to 4), ``float32``, ``float16``, ``bfloat16``, or ``exact``: every
-        bit comes back.
+        ``linear`` (1 to 8 and 16 bits), ``codebook`` (1 to 7), ``float32``, ``float16``, ``bfloat16``, or ``exact``:
+        every bit comes back.
     effort : int, optional
         0 to 9, as in zstd: how long to look for better codes.
     scale : str, optional
@@ -376,7 +378,7 @@ class _Spool:
         self._dim = dim
 
     def write(self, tile: NDArray[np.float32]) -> None:
-        self._file.write(np.ascontiguousarray(tile))
+        self._file.write(np.ascontiguousarray(tile).data)
 
     def tiles(self) -> Iterator[NDArray[np.float32]]:
         self._file.seek(0)
@@ -396,7 +398,9 @@ class _TableWriter:
         self._optional = optional
         self._head = dict(encoder.head())
         q = encoder.quantization
-        self._row_parts: dict[str, bytearray] = {"SCAL": bytearray()} if q.scale_group in (Group.ROW, Group.BLOCK) else {}
+        self._row_parts: dict[str, bytearray] = {}
+        if q.scale_group in (Group.ROW, Group.BLOCK):
+            self._row_parts["SCAL"] = bytearray()
         count = 4 + len(self._head) + len(self._row_parts) + (optional.metadata is not None) + optional.index + counts
         self._container = ContainerWriter(path, count)
         self._rows = 0
