@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -25,22 +26,28 @@ class AtomicFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.path.realpath(path)
+        self.path = os.path.realpath(os.fsdecode(path))
+        folder, name = os.path.split(self.path)
+        # a name that is as long as names may be has no room for more
+        self.temporary = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.part")
         mode = None
         with contextlib.suppress(FileNotFoundError):
             status = os.stat(self.path)
             if stat.S_ISDIR(status.st_mode):
-                raise IsADirectoryError(21, "the target is a folder", os.fspath(path))
+                raise IsADirectoryError(errno.EISDIR, "the target is a folder", os.fspath(path))
             if not stat.S_ISREG(status.st_mode):
-                raise OSError(22, "the target is not a regular file", os.fspath(path))
+                raise OSError(errno.EINVAL, "the target is not a regular file", os.fspath(path))
             mode = stat.S_IMODE(status.st_mode)
-        folder, name = os.path.split(self.path)
-        self.temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.part")
-        # os.open and not tempfile, which would make the file private whatever the umask says
-        descriptor = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        try:
+            # os.open and not tempfile, which would make the file private whatever the umask says
+            descriptor = os.open(self.temporary, flags, 0o666)
+        except OSError as error:  # nobody asked for a file of the temporary name
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         self.file: BinaryIO = os.fdopen(descriptor, "w+b")
         if mode is not None:
-            os.chmod(self.temporary, mode)
+            with contextlib.suppress(OSError):  # some file systems have no modes
+                os.chmod(self.temporary, mode)
 
     def commit(self) -> None:
         """Publish the file under its name; on any failure nothing is left behind."""
@@ -60,6 +67,10 @@ class AtomicFile:
             self.file.close()  # flushing into a full disk fails here too, and the file goes all the same
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.temporary)
+
+    def __del__(self) -> None:
+        if hasattr(self, "file"):  # a writer that was forgotten leaves nothing behind
+            self.abort()
 
     def __enter__(self) -> Self:
         return self

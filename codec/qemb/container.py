@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -98,34 +99,51 @@ class Container:
 
     def __init__(self, source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> None:
         self._map: mmap.mmap | None = None
+        self._data: NDArray[np.uint8] | None = None
+        self._frame_tables: dict[str, NDArray[Any]] = {}
+        self._last_frames: dict[str, tuple[int, NDArray[np.uint8]]] = {}
         if isinstance(source, bytes | bytearray | memoryview):
             self.name = "<bytes>"
-            self.data: NDArray[np.uint8] = np.frombuffer(source, np.uint8)
+            data = np.frombuffer(source, np.uint8)
         else:
             self.name = os.fspath(source)
-            self.data = self._open(self.name)
-        self.data.flags.writeable = False
+            data = self._open(self.name)
+        data.flags.writeable = False
+        self._data = data
+        del data  # in a traceback it would hold the map open
         try:
             self.header = read_header(self.data)
             self.sections = read_table(self.data, self.header)
         except BaseException:
             self.close()
             raise
-        self._frame_tables: dict[str, NDArray[Any]] = {}
-        self._last_frame: tuple[str, int, NDArray[np.uint8]] | None = None
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The bytes of the file.
+
+        Raises
+        ------
+        ValueError
+            The file is closed.
+        """
+        if self._data is None:
+            raise ValueError("the embedding is closed")
+        return self._data
 
     def _open(self, path: str) -> NDArray[np.uint8]:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
-            if not os.path.isfile(path) or status.st_size == 0:  # pipes cannot be mapped, nor can empty files
+            if not stat.S_ISREG(status.st_mode) or status.st_size == 0:  # pipes cannot be mapped, nor can empty files
                 return np.frombuffer(file.read(), np.uint8)
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return np.frombuffer(self._map, np.uint8)
 
     def close(self) -> None:
         """Let go of the map; arrays that still look into it keep it alive until they go."""
-        self.data = np.empty(0, np.uint8)
-        self._last_frame = None
+        self._data = None
+        self._frame_tables.clear()
+        self._last_frames.clear()
         if self._map is not None:
             with contextlib.suppress(BufferError):  # a view is still out: the map closes with the last of them
                 self._map.close()
@@ -145,7 +163,7 @@ class Container:
         first, last = start // size, -(-stop // size)
         if last - first == 1:
             return self._frame(section, first)[start - first * size : stop - first * size]
-        out = np.empty(stop - start, np.uint8)
+        out = _allocate(stop - start, section)
         for number in range(first, last):
             frame = self._frame(section, number)
             low, high = max(start, number * size), min(stop, number * size + len(frame))
@@ -182,7 +200,8 @@ class Container:
                 where=section.where,
                 offset=section.offset,
             )
-        if section.codec == Codec.ZSTD:
+        if section.codec == Codec.ZSTD and section.kind in KINDS:
+            self._frame_table(section)
             for number in range(section.frames):
                 self._frame(section, number)
 
@@ -204,9 +223,10 @@ class Container:
         return table
 
     def _frame(self, section: Section, number: int) -> NDArray[np.uint8]:
-        """One decoded frame; the last one decoded is kept, since rows are mostly read in order."""
-        if self._last_frame is not None and self._last_frame[:2] == (section.kind, number):
-            return self._last_frame[2]
+        """One decoded frame; the last one of each section is kept, since rows are mostly read in order."""
+        kept = self._last_frames.get(section.kind)
+        if kept is not None and kept[0] == number:
+            return kept[1]
         entry = self._frame_table(section)[number]
         start = section.offset + int(entry["offset"])
         stored = self.data[start : start + int(entry["size"])]
@@ -217,7 +237,7 @@ class Container:
             )
         raw_size = min(section.frame_size, section.raw_size - number * section.frame_size)
         frame = stored if len(stored) == raw_size else _decompress(stored, raw_size, where, start)
-        self._last_frame = (section.kind, number, frame)
+        self._last_frames[section.kind] = (number, frame)
         return frame
 
 
@@ -238,7 +258,22 @@ def _decompress(stored: NDArray[np.uint8], raw_size: int, where: str, offset: in
         raise MalformedError(
             "malformed.frame", f"not a zstd frame of its own: {error}", where=where, offset=offset
         ) from error
+    if len(decoded) != raw_size:  # a skippable frame declares its size, and decodes to nothing
+        raise MalformedError("malformed.frame", "not a zstd frame that holds data", where=where, offset=offset)
     return np.frombuffer(decoded, np.uint8)
+
+
+def _allocate(size: int, section: Section) -> NDArray[np.uint8]:
+    """Room for decoded bytes: a compressed section can claim more than the machine has."""
+    try:
+        return np.empty(size, np.uint8)
+    except (MemoryError, ValueError) as error:
+        raise LimitError(
+            "limit.memory",
+            f"{size:,} bytes have to be decoded at once, more than there is memory",
+            where=section.where,
+            offset=section.offset,
+        ) from error
 
 
 def read_header(data: NDArray[np.uint8]) -> FileHeader:
@@ -325,7 +360,7 @@ def _check_header_fields(fields: Any, size: int) -> None:  # noqa: ANN401
 def _explain_magic(start: bytes) -> str:
     if start[:5] == b"\x09QEMB":
         return "the top bit of every byte was lost: the file was sent as 7-bit text, send it as binary"
-    if start[:5] == layout.MAGIC[:5] or start[:7] == b"\xef\xbf\xbdQEMB":
+    if start[:5] == layout.MAGIC[:5] or start.startswith((b"\xef\xbf\xbdQEMB", b"\xc2\x89QEMB")):
         return "line ends or bytes were changed: the file was sent or opened as text, send it as binary"
     return "not a .qemb file: it does not start with 89 51 45 4D 42 0D 0A 1A"
 
@@ -470,15 +505,17 @@ class ContainerWriter:
 
     Parameters
     ----------
-    path : path
-        Where the file appears on `finish`.
+    target : path or AtomicFile
+        Where the file appears on `finish`, or a file begun already, which is written anew from its start.
     section_count : int
         How many sections will be written: the table's room is reserved at the front.
     """
 
-    def __init__(self, path: str | os.PathLike[str], section_count: int) -> None:
-        self._atomic = AtomicFile(path)
+    def __init__(self, target: str | os.PathLike[str] | AtomicFile, section_count: int) -> None:
+        self._atomic = target if isinstance(target, AtomicFile) else AtomicFile(target)
         self._file = self._atomic.file
+        self._file.seek(0)
+        self._file.truncate()
         self._capacity = section_count
         self._entries: list[dict[str, Any]] = []
         self._end = HEADER_SIZE + section_count * ENTRY_SIZE

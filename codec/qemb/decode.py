@@ -14,7 +14,7 @@ import numpy as np
 from qemb import layout
 from qemb.errors import InvalidError
 from qemb.layout import HIGH_KINDS, Group, IeeeFormat, Level
-from qemb.packing import unpack
+from qemb.packing import packed_size, unpack
 from qemb.quantization import Quantization, float_dtype
 
 if TYPE_CHECKING:
@@ -50,6 +50,12 @@ class Decoder:
         self.dim = container.header.dim
         self.codes_per_row = quantization.codes_per_row(self.dim)
         self._tables: tuple[NDArray[Any], int] | None = None
+        self._vectors: NDArray[np.float32] | None = None
+        self._exceptions: tuple[NDArray[np.uint64], NDArray[np.uint32]] | None = None
+
+    def release(self) -> None:
+        """Let go of the map, as `qemb.Embedding.close` needs it."""
+        self._tables = self._vectors = self._exceptions = None
 
     # --- rows -------------------------------------------------------------------------------------------------------
 
@@ -71,17 +77,9 @@ class Decoder:
 
     def _decode(self, rows: Selection, count: int, out: NDArray[np.float32]) -> None:
         q = self.quantization
-        match q.level:
-            case Level.LINEAR | Level.CODEBOOK:
-                levels = self._scalar_levels(rows, count)
-            case Level.PRODUCT:
-                levels = self._product_levels(rows, count)
-            case Level.DECIMAL:
-                levels = decode_decimal(self.codes(rows, count), q)
-                self._put_exceptions(rows, levels)
-            case _:
-                levels = decode_ieee(self.codes(rows, count), q.format)
-        with np.errstate(over="ignore"):  # a product past the largest float32 is infinity, as the specification says
+        # a product past the largest float32 is infinity, as the specification says; NaN comes out of damaged scales
+        with np.errstate(over="ignore", invalid="ignore"):
+            levels = self._levels(rows, count)
             if q.scale_group != Group.NONE:
                 np.multiply(levels, self._grouped("SCAL", rows, count), out=out)
             else:
@@ -90,6 +88,20 @@ class Decoder:
                 np.add(out, self._grouped("OFFS", rows, count), out=out)
             if self.transform is not None:
                 self.transform.apply(out)
+
+    def _levels(self, rows: Selection, count: int) -> NDArray[np.float32]:
+        q = self.quantization
+        match q.level:
+            case Level.LINEAR | Level.CODEBOOK:
+                return self._scalar_levels(rows, count)
+            case Level.PRODUCT:
+                return self._product_levels(rows, count)
+            case Level.DECIMAL:
+                values = decode_decimal(self.codes(rows, count), q)
+                self._put_exceptions(rows, values)
+                return values
+            case Level.IEEE:
+                return decode_ieee(self.codes(rows, count), q.format)
 
     # --- codes ------------------------------------------------------------------------------------------------------
 
@@ -111,7 +123,8 @@ class Decoder:
             for plane, kind in enumerate(HIGH_KINDS[: q.high_planes]):
                 high = self.packed(rows, count, kind, self.codes_per_row)
                 whole |= high.astype(np.uint32) << np.uint32(q.low_bits + 8 * plane)
-            codes = whole
+            # bits past the last of a code are an error that `verify` reports; here they must not point past a table
+            codes = whole & np.uint32((1 << q.bits) - 1)
         if codes is None:
             raise AssertionError("the descriptor check lets no file through that has neither low bits nor high")
         return codes
@@ -130,6 +143,7 @@ class Decoder:
             return packed[:, : self.dim].view(np.int8).astype(np.float32)
         table, per_byte = self._level_tables()
         if per_byte > 1:
+            packed = packed[:, : packed_size(self.dim, q.bits)]
             return np.take(table, packed, axis=0).reshape(count, -1)[:, : self.dim]
         return np.take(table, unpack(packed, self.dim, q.bits))
 
@@ -152,25 +166,30 @@ class Decoder:
 
     def _product_levels(self, rows: Selection, count: int) -> NDArray[np.float32]:
         q = self.quantization
-        levels = self.container.array("LEVL", "<f4").reshape(self.codes_per_row, 1 << q.bits, q.sub_dim)
+        if self._vectors is None:
+            levels = self.container.array("LEVL", "<f4")
+            self._vectors = levels.reshape(self.codes_per_row, 1 << q.bits, q.sub_dim)
         codes = self.codes(rows, count)
-        parts: NDArray[np.float32] = levels[np.arange(self.codes_per_row), codes]
+        parts: NDArray[np.float32] = self._vectors[np.arange(self.codes_per_row), codes]
         return parts.reshape(count, self.codes_per_row * q.sub_dim)[:, : self.dim]
 
     def _put_exceptions(self, rows: Selection, values: NDArray[np.float32]) -> None:
         if "EXCP" not in self.container.sections:
             return
-        entries = self.container.array("EXCP", EXCEPTION)
+        if self._exceptions is None:
+            entries = self.container.array("EXCP", EXCEPTION)
+            # copies: searching in the map would copy the positions anew for every tile
+            self._exceptions = entries["position"].copy(), entries["bits"].copy()
+        positions, bits = self._exceptions
         numbers = np.arange(rows.start, rows.stop, dtype=np.int64) if isinstance(rows, slice) else rows
         flat = values.view(np.uint32)
-        low = np.searchsorted(entries["position"], (numbers * self.dim).astype(np.uint64))
-        high = np.searchsorted(entries["position"], ((numbers + 1) * self.dim).astype(np.uint64))
+        low = np.searchsorted(positions, (numbers * self.dim).astype(np.uint64))
+        high = np.searchsorted(positions, ((numbers + 1) * self.dim).astype(np.uint64))
         for row in np.flatnonzero(high > low):
-            part = entries[low[row] : high[row]]
-            column = part["position"] - np.uint64(int(numbers[row]) * self.dim)
+            column = positions[low[row] : high[row]] - np.uint64(int(numbers[row]) * self.dim)
             if bool((column >= self.dim).any()):
                 raise InvalidError("invalid.exceptions", "the positions do not ascend", where="section EXCP")
-            flat[row, column.astype(np.int64)] = part["bits"]
+            flat[row, column.astype(np.int64)] = bits[low[row] : high[row]]
 
     # --- scales and offsets -----------------------------------------------------------------------------------------
 

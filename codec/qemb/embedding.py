@@ -302,7 +302,9 @@ class Embedding:
         verify(OpenFile(self._decoder, self.tokens, lambda: self.metadata))
 
     def close(self) -> None:
-        """Let go of the file. Arrays that were handed out stay good."""
+        """Let go of the file. Arrays that were handed out stay good; everything else raises ValueError from now on."""
+        self.tokens.release()
+        self._decoder.release()
         self._container.close()
 
     def __enter__(self) -> Self:

@@ -8,6 +8,7 @@ sum, so that every implementation gets the same bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +41,7 @@ class Hadamard:
             )
         )
 
+    @cached_property
     def signs(self) -> NDArray[np.float32]:
         """+1 or -1 for every value of every round, shape (rounds, dim): bit j of the generator's words, 1 is -1."""
         words = -(-self.dim // 64)
@@ -50,7 +52,7 @@ class Hadamard:
     def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rotate rows in place, shape (n, dim), and return them: what decoding does."""
         size = 1 << (self.dim.bit_length() - 1)
-        for signs in self.signs():
+        for signs in self.signs:
             values *= signs
             _walsh_hadamard(values[:, :size])
             if size < self.dim:
@@ -60,7 +62,7 @@ class Hadamard:
     def invert(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """The inverse rotation, in place: what a writer does before it quantizes. It is not bit-exact."""
         size = 1 << (self.dim.bit_length() - 1)
-        for signs in self.signs()[::-1]:
+        for signs in self.signs[::-1]:
             if size < self.dim:
                 _walsh_hadamard(values[:, self.dim - size :])
             _walsh_hadamard(values[:, :size])

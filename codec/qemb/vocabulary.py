@@ -5,12 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import google_crc32c
 import numpy as np
 
-from qemb.errors import InvalidError
+from qemb.errors import InvalidError, LimitError
 from qemb.layout import FEATURE_BYTE_TOKENS, MAX_TOKEN
 
 if TYPE_CHECKING:
@@ -48,10 +48,7 @@ class Tokens(Sequence[str]):
         self._container = container
         self._count = container.header.tokens
         self._size = container.sections["TOKB"].raw_size
-        offsets = container.array("TOKO", offset_dtype(self._size))
-        # A memoryview gives Python ints several times quicker than a numpy array does. It wants the machine's own byte
-        # order: no copy is made where that is little-endian.
-        self._offsets = offsets.astype(offsets.dtype.newbyteorder("="), copy=False).data
+        self._offsets: memoryview | None = None
         self._slots: memoryview | None = None
 
     def __len__(self) -> int:
@@ -62,10 +59,17 @@ class Tokens(Sequence[str]):
 
         Raises
         ------
+        IndexError
+            There is no such row among the tokens.
         InvalidError
             ``invalid.token_offsets`` or ``invalid.token_length``, where the file is damaged there.
         """
-        start, stop = self._offsets[row], self._offsets[row + 1]
+        if not -self._count <= row < self._count:
+            raise IndexError(f"row {row:,} of {self._count:,} tokens")
+        if row < 0:
+            row += self._count
+        offsets = self._offsets if self._offsets is not None else self._open_offsets()
+        start, stop = offsets[row], offsets[row + 1]
         check_offsets(row, start, stop, self._size)
         return self._container.read("TOKB", start, stop).tobytes()
 
@@ -76,9 +80,7 @@ class Tokens(Sequence[str]):
     def __getitem__(self, row: int | slice) -> str | list[str]:
         if isinstance(row, slice):
             return [self[i] for i in range(*row.indices(self._count))]
-        if not -self._count <= row < self._count:
-            raise IndexError(f"row {row} of {self._count} tokens")
-        return to_text(self.raw(row % self._count))
+        return to_text(self.raw(row))
 
     def __iter__(self) -> Iterator[str]:
         return map(to_text, self.iter_raw())
@@ -86,9 +88,10 @@ class Tokens(Sequence[str]):
     def iter_raw(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Tokens ``start`` to ``stop`` as bytes, a few thousand read at a time."""
         stop = self._count if stop is None else stop
+        offsets = self._offsets if self._offsets is not None else self._open_offsets()
         for low in range(start, stop, _CHUNK):
             high = min(low + _CHUNK, stop)
-            ends = self._offsets[low : high + 1].tolist()
+            ends = offsets[low : high + 1].tolist()
             for row, (first, last) in enumerate(pairwise(ends), low):
                 check_offsets(row, first, last, self._size)
             data = self._container.read("TOKB", ends[0], ends[-1]).tobytes()
@@ -144,14 +147,38 @@ class Tokens(Sequence[str]):
         shown = ", ".join(repr(token) for token in self[:5])
         return f"<{self._count:,} tokens: {shown}{', …' if self._count > 5 else ''}>"
 
+    def release(self) -> None:
+        """Let go of the map, as `qemb.Embedding.close` needs it."""
+        self._offsets = self._slots = None
+
+    def _open_offsets(self) -> memoryview:
+        self._offsets = _ints(self._container.array("TOKO", offset_dtype(self._size)))
+        return self._offsets
+
     def _open_index(self) -> memoryview:
         if "INDX" in self._container.sections:
             slots = self._container.array("INDX", "<u4")
         else:
+            check_indexable(self._count)
             hashes = np.fromiter((google_crc32c.value(token) for token in self.iter_raw()), np.uint32, self._count)
             slots = build_index(hashes)
-        self._slots = slots.astype("=u4", copy=False).data
+        self._slots = _ints(slots)
         return self._slots
+
+
+def _ints(values: NDArray[Any]) -> memoryview:
+    """A memoryview, which gives Python ints several times quicker than a numpy array does.
+
+    It wants the machine's own byte order, and numbers that do not lie askew, as they may in a frame that is stored
+    raw; no copy is made where both hold.
+    """
+    return np.require(values, values.dtype.newbyteorder("="), ["ALIGNED"]).data
+
+
+def check_indexable(count: int) -> None:
+    """Raise `LimitError` where an index of ``count`` tokens has more slots than 32 bits number."""
+    if index_size(count) >= MAX_INDEXED:
+        raise LimitError("limit.index", f"{count:,} tokens are too many for an index: index=False")
 
 
 def offset_dtype(size: int) -> str:

@@ -41,7 +41,8 @@ def source_error(message: str, where: str, offset: int | None = None) -> qemb.In
     offset : int, optional
         Byte offset in the file.
     """
-    return qemb.InvalidError("invalid.source", message, where=where, offset=offset)
+    # a reason that another library gave may have several lines
+    return qemb.InvalidError("invalid.source", " ".join(message.splitlines()), where=where, offset=offset)
 
 
 def batch_rows(dim: int) -> int:
