@@ -16,9 +16,9 @@ import re
 import sys
 from pathlib import Path
 
+import examples
 from construct import Bytes, Const, Construct, FormatField, Switch
 
-import examples
 from qemb import layout
 from qemb.quantize import NORMAL_LEVELS, NORMAL_SPREAD
 
@@ -68,7 +68,10 @@ def kinds_table() -> str:
 
 def codebook_table() -> str:
     """The published codebooks."""
-    lines = ["| bits | levels, each with both signs, ascending codes for ascending levels | deviation |", "|---|---|---:|"]
+    lines = [
+        "| bits | levels, each with both signs, ascending codes for ascending levels | deviation |",
+        "|---|---|---:|",
+    ]
     lines += [
         f"| {bits} | {', '.join(map(str, half))} | {NORMAL_SPREAD[bits]} |" for bits, half in NORMAL_LEVELS.items()
     ]
@@ -82,15 +85,13 @@ def limits_table() -> str:
 
 def errors_table() -> str:
     """The error codes, out of errors.json."""
-    lines = ["| code | when |", "|---|---|"]
-    for entry in json.loads((HERE / "errors.json").read_text("utf-8"))["errors"]:
-        if entry["of"] == "file":
-            lines.append(f"| `{entry['code']}` | {entry['when']} |")
-    lines += ["", "A writer uses these besides, for what it is given:", "", "| code | when |", "|---|---|"]
-    for entry in json.loads((HERE / "errors.json").read_text("utf-8"))["errors"]:
-        if entry["of"] == "input":
-            lines.append(f"| `{entry['code']}` | {entry['when']} |")
-    return "\n".join(lines)
+    entries = json.loads((HERE / "errors.json").read_text("utf-8"))["errors"]
+
+    def table(of: str) -> list[str]:
+        rows = [f"| `{entry['code']}` | {entry['when']} |" for entry in entries if entry["of"] == of]
+        return ["| code | when |", "|---|---|", *rows]
+
+    return "\n".join([*table("file"), "", "A writer uses these besides, for what it is given:", "", *table("input")])
 
 
 def contents(text: str) -> str:
@@ -177,7 +178,11 @@ def check_errors(text: str) -> list[str]:
     listed = {entry["code"] for entry in entries}
     of_files = {entry["code"] for entry in entries if entry["of"] == "file"}
     pattern = re.compile(r"[\"`]((?:malformed|invalid|unsupported|limit)\.\w+)[\"`]")
-    raised = {code for path in CODEC.glob("*.py") for code in re.findall(r"\"((?:malformed|invalid|unsupported|limit)\.\w+)\"", path.read_text("utf-8"))}
+    raised = {
+        code
+        for path in CODEC.glob("*.py")
+        for code in re.findall(r"\"((?:malformed|invalid|unsupported|limit)\.\w+)\"", path.read_text("utf-8"))
+    }
     normative = re.sub(r"<!-- table: errors -->.*?<!-- end -->", "", text, flags=re.DOTALL)
     named = set(pattern.findall(normative))
     problems = []

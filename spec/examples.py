@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from construct import Construct, Switch
@@ -18,6 +17,9 @@ from qemb.decode import trellis_states
 from qemb.layout import FloatType, Group, Level
 from qemb.quantization import Quantization, float_dtype
 from qemb.vocabulary import VocabularyBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 def linear(path: Path) -> None:
@@ -158,7 +160,12 @@ def fields(data: bytes) -> Iterator[Row]:
             for frame in range(section.frames):
                 at = section.end - size + frame * 16
                 start = section.offset + int.from_bytes(data[at : at + 8], "little")
-                yield start, data[start : start + section.frame_size], f"{section.kind} frame {frame}", "stored as it is"
+                yield (
+                    start,
+                    data[start : start + section.frame_size],
+                    f"{section.kind} frame {frame}",
+                    "stored as it is",
+                )
             for frame in range(section.frames):
                 at = section.end - size + frame * 16
                 yield from structure(layout.FrameEntry, data, at, f"{section.kind} frame {frame}")
@@ -178,9 +185,7 @@ def section_value(container: Container, kind: str) -> str:
         values = raw.view(float_dtype(FloatType(fields[which])))
         return ", ".join(str(value) for value in values)
     if kind == "CODE":
-        return "rows " + ", ".join(
-            f"`{row.tobytes().hex(' ')}`" for row in raw.reshape(container.header.rows, -1)
-        )
+        return "rows " + ", ".join(f"`{row.tobytes().hex(' ')}`" for row in raw.reshape(container.header.rows, -1))
     element = {"LEVL": "<i1", "TOKO": "<u4", "INDX": "<u4", "CNTS": "<u8"}[kind]
     return ", ".join("empty" if kind == "INDX" and value == 0xFFFFFFFF else str(value) for value in raw.view(element))
 
@@ -199,8 +204,10 @@ def decoding(data: bytes) -> Iterator[str]:
     offsets = np.broadcast_to(offsets, (rows, emb.dim))
     values = emb.matrix()
     for row in range(rows):
-        yield f"Row {row}, token `{emb.tokens[row]}`, scale {scales[row, 0]}:" if emb.tokens[row] else (
-            f"Row {row}, the empty token, scale {scales[row, 0]}:"
+        yield (
+            f"Row {row}, token `{emb.tokens[row]}`, scale {scales[row, 0]}:"
+            if emb.tokens[row]
+            else (f"Row {row}, the empty token, scale {scales[row, 0]}:")
         )
         yield ""
         yield "| value | code | state | level | scale x level | offset | value | as bits |"
