@@ -20,7 +20,7 @@ import examples
 from construct import Bytes, Const, Construct, FormatField, Switch
 
 from qemb import layout
-from qemb.quantize import NORMAL_LEVELS, NORMAL_SPREAD
+from qemb.encode.codebook import NORMAL_LEVELS, NORMAL_SPREAD
 
 HERE = Path(__file__).resolve().parent
 CODEC = HERE.parent / "codec" / "qemb"
@@ -180,7 +180,7 @@ def check_errors(text: str) -> list[str]:
     pattern = re.compile(r"[\"`]((?:malformed|invalid|unsupported|limit)\.\w+)[\"`]")
     raised = {
         code
-        for path in CODEC.glob("*.py")
+        for path in CODEC.rglob("*.py")
         for code in re.findall(r"\"((?:malformed|invalid|unsupported|limit)\.\w+)\"", path.read_text("utf-8"))
     }
     normative = re.sub(r"<!-- table: errors -->.*?<!-- end -->", "", text, flags=re.DOTALL)

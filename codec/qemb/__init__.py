@@ -9,6 +9,7 @@
 
 from qemb.embedding import Embedding, Info
 from qemb.embedding import Embedding as open  # noqa: A004, N813  (qemb.open reads as open does)
+from qemb.encode.options import EncoderOptions
 from qemb.errors import InvalidError, LimitError, MalformedError, QembError, UnsupportedError
 from qemb.writer import Writer, write
 
@@ -16,6 +17,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Embedding",
+    "EncoderOptions",
     "Info",
     "InvalidError",
     "LimitError",

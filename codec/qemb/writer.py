@@ -6,16 +6,17 @@ import json
 import os
 import tempfile
 from array import array
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import numpy as np
 
 from qemb import layout
 from qemb.container import ContainerWriter
 from qemb.embedding import parse_metadata
+from qemb.encode.base import TILE_ROWS, Encoder, ScaleRangeError
+from qemb.encode.options import EncoderOptions, Options, make_encoder
 from qemb.errors import InvalidError, LimitError
 from qemb.layout import MAX_DIM, Group
-from qemb.quantize import TILE_ROWS, Encoder, ScaleRangeError, make_encoder
 from qemb.vocabulary import MAX_INDEXED, VocabularyBuilder
 
 if TYPE_CHECKING:
@@ -41,14 +42,14 @@ class Writer:
         The file to write.
     dim : int
         Values in a vector.
-    bits, scheme, effort, scale, block, scale_dtype, offset
-        As for `write`.
     metadata : mapping, optional
         What `json.dumps` takes; at most a mebibyte.
     index : bool
         Whether to store the token index. Without it files are a little smaller, and the first lookup builds one.
     duplicates : "error" or "first"
         Whether a token that came before is an error, or its row is left out and counted in `duplicates`.
+    **options
+        ``bits``, ``scheme``, ``effort``, ``scale``, ``block``, ``scale_dtype``, ``offset``: as for `write`.
 
     Raises
     ------
@@ -63,30 +64,20 @@ class Writer:
         path: str | os.PathLike[str],
         *,
         dim: int,
-        bits: int | None = None,
-        scheme: str | None = None,
-        effort: int | None = None,
-        scale: str | None = None,
-        block: int | None = None,
-        scale_dtype: str | None = None,
-        offset: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         index: bool = True,
         duplicates: Literal["error", "first"] = "error",
+        **options: Unpack[EncoderOptions],
     ) -> None:
         if not 1 <= dim <= MAX_DIM:
             raise InvalidError("invalid.dim", f"dim is {dim:,}; it is 1 to {MAX_DIM:,}")
         if duplicates not in ("error", "first"):
             raise InvalidError("invalid.option", f"duplicates={duplicates!r} does not exist; there are error, first")
-        if effort is not None and not 0 <= effort <= 9:
-            raise InvalidError("invalid.option", f"effort={effort}; it is 0 to 9")
         self.path = os.fspath(path)
         self.dim = dim
         self.duplicates = 0
         """Rows left out because their token had come before."""
-        self._encoder = make_encoder(
-            dim, bits=bits, scheme=scheme, scale=scale, block=block, scale_dtype=scale_dtype, offset=offset
-        )
+        self._encoder = make_encoder(dim, Options(**options))
         self._metadata = encode_metadata(metadata)
         self._index = index
         self._duplicates_allowed = duplicates == "first"
@@ -256,16 +247,10 @@ def write(
     tokens: Sequence[Token],
     matrix: ArrayLike,
     *,
-    bits: int | None = None,
-    scheme: str | None = None,
-    effort: int | None = None,
-    scale: str | None = None,
-    block: int | None = None,
-    scale_dtype: str | None = None,
-    offset: str | None = None,
     counts: ArrayLike | None = None,
     metadata: Mapping[str, Any] | None = None,
     index: bool = True,
+    **options: Unpack[EncoderOptions],
 ) -> None:
     """Write a table as a ``.qemb`` file.
 
@@ -313,19 +298,7 @@ def write(
     shape = np.shape(matrix)
     if len(shape) != 2:
         raise InvalidError("invalid.shape", f"the matrix has {len(shape)} dimensions; it has 2: rows and columns")
-    with Writer(
-        path,
-        dim=shape[1],
-        bits=bits,
-        scheme=scheme,
-        effort=effort,
-        scale=scale,
-        block=block,
-        scale_dtype=scale_dtype,
-        offset=offset,
-        metadata=metadata,
-        index=index,
-    ) as writer:
+    with Writer(path, dim=shape[1], metadata=metadata, index=index, **options) as writer:
         writer.append(tokens, matrix, counts)
 
 

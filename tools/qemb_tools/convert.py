@@ -11,12 +11,14 @@ import numpy as np
 
 from qemb_tools.formats import Target, create_sink, open_source
 from qemb_tools.gensim_model import from_object
-from qemb_tools.interface import Batch, ReadOptions, Source, UsageError, WriterOptions, source_error
+from qemb_tools.interface import Batch, ReadOptions, Source, UsageError, source_error
 from qemb_tools.progress import progress
 from qemb_tools.qemb_file import QembSink, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import qemb
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def convert(
     options: ReadOptions | None = None,
     metadata: dict[str, Any] | None = None,
     show_progress: bool = False,
-    **writer: Unpack[WriterOptions],
+    **writer: Unpack[qemb.EncoderOptions],
 ) -> Summary:
     """Convert a file of vectors into another format.
 
@@ -97,7 +99,7 @@ def from_gensim(
     path: str | os.PathLike[str],
     *,
     metadata: dict[str, Any] | None = None,
-    **writer: Unpack[WriterOptions],
+    **writer: Unpack[qemb.EncoderOptions],
 ) -> Summary:
     """Write a gensim object in memory to a file, in the format that its name tells.
 
@@ -129,7 +131,7 @@ def _write(
     target: str,
     target_format: str | None,
     metadata: dict[str, Any],
-    writer: WriterOptions,
+    writer: qemb.EncoderOptions,
     *,
     show_progress: bool,
 ) -> Summary:

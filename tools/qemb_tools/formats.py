@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import qemb
 from qemb_tools import (
     fasttext_bin,
     gensim_model,
@@ -17,7 +18,7 @@ from qemb_tools import (
     text,
     word2vec_bin,
 )
-from qemb_tools.interface import ReadOptions, Sink, Source, UsageError, WriterOptions, source_error
+from qemb_tools.interface import ReadOptions, Sink, Source, UsageError, source_error
 from qemb_tools.stream import HEAD, check_file, open_bytes
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Target:
     dim: int
     rows: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
-    writer: WriterOptions = field(default_factory=WriterOptions)
+    writer: qemb.EncoderOptions = field(default_factory=qemb.EncoderOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Self
 
 import qemb
 
@@ -48,17 +48,6 @@ def source_error(message: str, where: str, offset: int | None = None) -> qemb.In
 def batch_rows(dim: int) -> int:
     """Rows of a batch for sources that may choose: bounded memory whatever the dimension."""
     return max(1, BATCH_VALUES // dim)
-
-
-class WriterOptions(TypedDict, total=False):
-    """How a ``.qemb`` file stores values; as for `qemb.Writer`."""
-
-    bits: int
-    scheme: str
-    effort: int
-    scale: str
-    block: int
-    offset: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import qemb
-from qemb_tools.interface import Batch, ReadOptions, Sink, Source, UsageError, WriterOptions, batch_rows
+from qemb_tools.interface import Batch, ReadOptions, Sink, Source, UsageError, batch_rows
 from qemb_tools.stream import check_file
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ class QembSink(Sink):
         Values a row.
     metadata : dict
         JSON-able.
-    options : WriterOptions
+    options : qemb.EncoderOptions
         Further arguments of `qemb.Writer`, such as ``bits`` or ``scheme``.
     """
 
-    def __init__(self, path: str, dim: int, metadata: dict[str, Any], options: WriterOptions) -> None:
+    def __init__(self, path: str, dim: int, metadata: dict[str, Any], options: qemb.EncoderOptions) -> None:
         self.notes = []
         try:
             self._writer = qemb.Writer(path, dim=dim, metadata=metadata, duplicates="first", **options)

@@ -1,0 +1,126 @@
+"""From what a caller asks for to the encoder that does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, TypedDict
+
+from qemb.encode.codebook import NORMAL_LEVELS, CodebookEncoder, normal_levels
+from qemb.encode.exact import ExactEncoder
+from qemb.encode.ieee import IeeeEncoder
+from qemb.encode.scaled import LinearEncoder
+from qemb.errors import InvalidError
+from qemb.layout import FloatType, Group, IeeeFormat, Level
+from qemb.packing import packed_size
+from qemb.quantization import Quantization
+
+if TYPE_CHECKING:
+    from qemb.encode.base import Encoder
+
+SCHEMES = ("linear", "codebook", "float32", "float16", "bfloat16", "exact")
+
+
+class EncoderOptions(TypedDict, total=False):
+    """How values are stored, as keyword arguments; `qemb.write` says what each means."""
+
+    bits: int | None
+    scheme: str | None
+    effort: int | None
+    scale: str | None
+    block: int | None
+    scale_dtype: str | None
+    offset: str | None
+
+
+@dataclass(frozen=True)
+class Options:
+    """`EncoderOptions`, each of which may be left out."""
+
+    bits: int | None = None
+    scheme: str | None = None
+    effort: int | None = None
+    scale: str | None = None
+    block: int | None = None
+    scale_dtype: str | None = None
+    offset: str | None = None
+
+    def given(self) -> set[str]:
+        """Names of the options that were not left out."""
+        return {field.name for field in fields(self) if getattr(self, field.name) is not None}
+
+
+def make_encoder(dim: int, options: Options) -> Encoder:
+    """The encoder for what a caller asked for; see `qemb.write` for what the options mean.
+
+    Raises
+    ------
+    InvalidError
+        ``invalid.option``: options that do not exist or do not go together.
+    """
+    bits, scheme = options.bits, options.scheme
+    if options.effort is not None and not 0 <= options.effort <= 9:
+        raise _option(f"effort={options.effort}; it is 0 to 9")
+    if scheme is None:
+        bits = 8 if bits is None else bits
+        scheme = "linear" if bits in (8, 16) else "codebook"
+    if scheme not in SCHEMES:
+        raise _option(f"scheme {scheme!r} does not exist; there are {', '.join(SCHEMES)}")
+    if scheme in ("linear", "codebook"):
+        bits = {"linear": 8, "codebook": 4}[scheme] if bits is None else bits
+        return _make_scaled(dim, scheme, bits, options)
+    taken = {"scheme", "effort"}
+    if bits == {"float32": 32, "float16": 16, "bfloat16": 16}.get(scheme):
+        taken.add("bits")
+    for name in sorted(options.given() - taken):
+        raise _option(f"scheme {scheme!r} takes no {name}")
+    if scheme == "exact":
+        return ExactEncoder(dim)
+    return IeeeEncoder(IeeeFormat[scheme.upper()], dim)
+
+
+def _make_scaled(dim: int, scheme: str, bits: int, options: Options) -> Encoder:
+    allowed = (*range(1, 9), 16) if scheme == "linear" else tuple(NORMAL_LEVELS)
+    if bits not in allowed:
+        raise _option(f"bits={bits} does not exist for {scheme}; there are {', '.join(map(str, allowed))}")
+    quantization = _grouped(dim, scheme, bits, options)
+    # 16 bits a row are worth it where a row has few bits, not where they cost 8-bit codes the property that
+    # quantizing what was decoded gives the same file
+    may_widen = options.scale_dtype is None
+    if scheme == "linear":
+        if bits == 1:
+            quantization = replace(quantization, step=2, bias=-1)
+        return LinearEncoder(quantization, dim, may_widen=may_widen)
+    return CodebookEncoder(replace(quantization, window=bits), dim, normal_levels(bits), may_widen=may_widen)
+
+
+def _grouped(dim: int, scheme: str, bits: int, options: Options) -> Quantization:
+    """The descriptor as far as scales and offsets decide it."""
+    block = options.block
+    scale = options.scale or ("row" if block is None else "block")
+    if scale not in ("table", "row", "column", "block"):
+        raise _option(f"scale {scale!r} does not exist; there are table, row, column, block")
+    if (scale == "block") != (block is not None):
+        raise _option("scale='block' and block= (columns that share a scale) go together")
+    if block is not None and not 1 <= block <= dim:
+        raise _option(f"block={block}; a block has 1 to {dim} columns here")
+    scale_dtype = options.scale_dtype or ("float32" if scheme == "linear" else "float16")
+    if scale_dtype not in ("float32", "float16"):
+        raise _option(f"scale_dtype {scale_dtype!r} does not exist; there are float32, float16")
+    offset = options.offset or ("none" if scheme == "linear" else "mean")
+    if offset not in ("mean", "none"):
+        raise _option(f"offset {offset!r} does not exist; there are mean, none")
+    return Quantization(
+        level=Level.LINEAR if scheme == "linear" else Level.CODEBOOK,
+        bits=bits,
+        row_stride=packed_size(dim, bits),
+        low_bits=bits,
+        scale_group=Group[scale.upper()],
+        scale_type=FloatType[scale_dtype.upper()],
+        offset_group=Group.COLUMN if offset == "mean" else Group.NONE,
+        offset_type=FloatType.FLOAT32 if offset == "mean" else FloatType.NONE,
+        scale_block=block or 0,
+    )
+
+
+def _option(message: str) -> InvalidError:
+    return InvalidError("invalid.option", message)

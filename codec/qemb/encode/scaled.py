@@ -1,0 +1,215 @@
+"""Levels times a scale: what linear and codebook schemes share, and the linear one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qemb.encode.base import ScaleRangeError, need_finite
+from qemb.layout import FloatType, Group
+from qemb.packing import pack
+from qemb.quantization import Quantization, float_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+
+SMALLEST_FLOAT16 = 2.0**-17
+"""Scales below this lose more than 0.4% to float16's subnormal steps; then float32 is taken."""
+LARGEST_FLOAT16 = 65504.0
+
+
+class ScaledEncoder:
+    """Linear and codebook levels: what they share is the mean, the grouping of scales and their rounding.
+
+    Parameters
+    ----------
+    quantization : Quantization
+        The descriptor to write.
+    dim : int
+        Values in a row.
+    may_widen : bool
+        Whether float16 scales may become float32 ones where they do not fit.
+    """
+
+    def __init__(self, quantization: Quantization, dim: int, *, may_widen: bool) -> None:
+        self.quantization = quantization
+        self.dim = dim
+        self.may_widen = may_widen
+        self.mean: NDArray[np.float32] | None = None
+        self.fitted: NDArray[np.float32] | None = None
+
+    @property
+    def needs_pass(self) -> bool:
+        """A mean, and scales that rows share, need all rows; so does a float16 scale that may turn out too narrow."""
+        q = self.quantization
+        shared = q.offset_group != Group.NONE or q.scale_group in (Group.TABLE, Group.COLUMN)
+        return shared or (self.may_widen and q.scale_type == FloatType.FLOAT16)
+
+    def widen(self) -> bool:
+        """Go from float16 to float32 scales; False where that may not be. `fit` has to be called again."""
+        if not self.may_widen or self.quantization.scale_type != FloatType.FLOAT16:
+            return False
+        self.quantization = replace(self.quantization, scale_type=FloatType.FLOAT32)
+        return True
+
+    def fit(self, tiles: Callable[[], Iterable[NDArray[np.float32]]]) -> None:
+        """Column means, and the scales of groups that span rows."""
+        q = self.quantization
+        total = np.zeros(self.dim)
+        low = np.full(self.dim, np.inf, np.float32)
+        high = np.full(self.dim, -np.inf, np.float32)
+        rows = 0
+        for tile in tiles():
+            total += np.add.reduce(tile, axis=0, dtype=np.float64)
+            np.minimum(low, tile.min(axis=0), out=low)
+            np.maximum(high, tile.max(axis=0), out=high)
+            rows += len(tile)
+        if q.offset_group != Group.NONE:
+            self.mean = (total / max(rows, 1)).astype(np.float32)
+        if q.scale_group in (Group.TABLE, Group.COLUMN):
+            self.fitted = self._fit_shared(tiles, low, high, rows)
+
+    def head(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Offsets, and scales that rows share."""
+        q = self.quantization
+        if self.fitted is not None:
+            yield "SCAL", self.fitted.astype(float_dtype(q.scale_type))
+        if self.mean is not None:
+            yield "OFFS", self.mean.astype(float_dtype(q.offset_type))
+
+    def encode(self, tile: NDArray[np.float32], first: int) -> dict[str, NDArray[Any]]:
+        """Subtract the mean, choose scales, choose codes, pack."""
+        if self.mean is not None:
+            with np.errstate(over="ignore"):
+                tile = tile - self.mean
+        need_finite(tile, first, "the distance from the mean overflows")
+        if self.fitted is not None:
+            return {"CODE": self.pack(self.codes(tile, self.fitted))}
+        groups = self._groups(tile)
+        scales = self.scales(groups)
+        self._check_range(scales, first, len(groups) // max(len(tile), 1))
+        codes = self.codes(groups, scales[:, None]).reshape(len(tile), -1)[:, : self.dim]
+        stored = scales.astype(float_dtype(self.quantization.scale_type))
+        return {"CODE": self.pack(codes), "SCAL": stored}
+
+    def pack(self, codes: NDArray[np.uint16]) -> NDArray[np.uint8]:
+        """Pack codes into rows of bytes."""
+        return pack(codes, self.quantization.bits)
+
+    def _groups(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The tile cut so that each row of the result shares one scale: whole rows, or blocks filled up with zeros."""
+        q = self.quantization
+        if q.scale_group == Group.ROW:
+            return tile
+        blocks = -(-self.dim // q.scale_block)
+        padded = np.zeros((len(tile), blocks * q.scale_block), np.float32)
+        padded[:, : self.dim] = tile
+        return padded.reshape(-1, q.scale_block)
+
+    def _fit_shared(
+        self,
+        tiles: Callable[[], Iterable[NDArray[np.float32]]],  # noqa: ARG002
+        low: NDArray[np.float32],
+        high: NDArray[np.float32],
+        rows: int,
+    ) -> NDArray[np.float32]:
+        """One scale for the table, shape (1,), or one for each column, shape (dim,), from the largest magnitudes."""
+        if not rows:
+            low, high = np.zeros_like(low), np.zeros_like(high)
+        if self.mean is not None:
+            # subtracting the same number keeps order, so the extremes move with the mean
+            low, high = low - self.mean, high - self.mean
+        largest = np.maximum(np.abs(low), np.abs(high))
+        if self.quantization.scale_group == Group.TABLE:
+            largest = largest.max(keepdims=True)
+        scales = self.absmax_scales(largest)
+        self._check_range(scales, 0, 0)
+        return scales
+
+    def absmax_scales(self, largest: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scales that put these magnitudes on the outermost level, rounded to the stored type."""
+        return absmax_scales(largest, self.top, self.quantization.scale_type)
+
+    def _check_range(self, scales: NDArray[np.float32], first: int, groups_per_row: int) -> None:
+        if self.quantization.scale_type != FloatType.FLOAT16:
+            return
+        bad = np.flatnonzero(((scales > 0) & (scales < SMALLEST_FLOAT16)) | (scales > LARGEST_FLOAT16))
+        if len(bad):
+            row = f"row {first + int(bad[0]) // groups_per_row}" if groups_per_row else ""
+            raise ScaleRangeError(float(scales[bad[0]]), row)
+
+    @property
+    def top(self) -> int:
+        """The outermost level."""
+        raise NotImplementedError
+
+    def scales(self, groups: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One scale for each row of ``groups``, as it will be stored."""
+        raise NotImplementedError
+
+    def codes(self, values: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArray[np.uint16]:
+        """Codes of the levels nearest to ``values / scales``."""
+        raise NotImplementedError
+
+
+class LinearEncoder(ScaledEncoder):
+    """Integers from -(2^(b-1) - 1) to 2^(b-1) - 1, the largest magnitude of a group on the last; one bit is a sign.
+
+    With one bit, the levels are -1 and +1: a step of 2.
+    """
+
+    @property
+    def top(self) -> int:
+        """The outermost level."""
+        return max(1, (1 << (self.quantization.bits - 1)) - 1)
+
+    def scales(self, groups: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Largest magnitude over the outermost level."""
+        return self.absmax_scales(np.abs(groups).max(axis=1, initial=0))
+
+    def codes(self, values: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArray[np.uint16]:
+        """Nearest integer, ties to even, in two's complement of b bits."""
+        bits = self.quantization.bits
+        if bits == 1:
+            return (values < 0).astype(np.uint16)
+        levels = np.rint(values / np.where(scales > 0, scales, np.float32(1)))
+        np.clip(levels, -self.top, self.top, out=levels)
+        return levels.astype(np.int16).view(np.uint16) & np.uint16((1 << bits) - 1)
+
+
+def sum_rows(one: NDArray[np.float32], two: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Sums of products over the first axis, float64, added row after row."""
+    return np.asarray(np.add.reduce(np.multiply(one, two, dtype=np.float64), axis=0))
+
+
+def absmax_scales(largest: NDArray[np.float32], top: int, element: FloatType) -> NDArray[np.float32]:
+    """Scales, rounded to their stored type, that map the largest magnitude to the outermost level.
+
+    Quantizing what was decoded has to give the same scales again. float16 scales times a level are exact in float32,
+    so they do; float32 ones are moved on until ``scale * top / top``, each step rounded, is the scale itself.
+    """
+    if element == FloatType.FLOAT16:
+        with np.errstate(over="ignore"):
+            return (largest / np.float32(top)).astype(np.float16).astype(np.float32)
+    scales = largest / np.float32(top)
+    # the smallest magnitudes would round to a scale of zero, and be lost
+    scales = np.where((largest > 0) & (scales == 0), np.finfo(np.float32).smallest_subnormal, scales)
+    scales = keep_finite(scales, top)
+    while True:
+        again = np.maximum(scales * np.float32(top) / np.float32(top), np.minimum(scales, np.float32(1e-44)))
+        if bool((again == scales).all()):
+            return scales
+        scales = again
+
+
+def keep_finite(scales: NDArray[np.float32], top: int) -> NDArray[np.float32]:
+    """Step down scales whose outermost level would decode to infinity."""
+    with np.errstate(over="ignore"):
+        while bool((over := np.isinf(scales * np.float32(top))).any()):
+            scales = np.where(over, np.nextafter(scales, np.float32(0)), scales).astype(np.float32)
+    return scales
