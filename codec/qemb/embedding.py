@@ -497,11 +497,19 @@ def parse_metadata(data: bytes, offset: int = 0) -> dict[str, Any]:
     def invalid(message: str) -> InvalidError:
         return InvalidError("invalid.metadata", message, where="section META", offset=offset)
 
+    twice = False
+
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal twice
         found = dict(items)
-        if len(found) != len(items):
-            raise invalid("an object has the same key twice")
+        twice |= len(found) != len(items)
         return found
+
+    def integer(digits: str) -> int | float:
+        try:
+            return int(digits)
+        except ValueError:  # more digits than Python converts, which is no fault of the file
+            return float(digits)
 
     def constant(name: str) -> Any:  # noqa: ANN401
         raise malformed(f"{name} is not JSON")
@@ -513,15 +521,13 @@ def parse_metadata(data: bytes, offset: int = 0) -> dict[str, Any]:
     if _depth(text) > layout.MAX_METADATA_DEPTH:
         raise invalid(f"nested deeper than {layout.MAX_METADATA_DEPTH}")
     try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant, parse_int=integer)
     except json.JSONDecodeError as error:
         raise malformed(f"not JSON: {error}") from error
-    except (InvalidError, MalformedError):
-        raise
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise invalid("a number has too many digits") from error
     if not isinstance(value, dict):
         raise invalid("the outermost value is not an object")
+    if twice:
+        raise invalid("an object has the same key twice")
     return value
 
 

@@ -132,7 +132,7 @@ KINDS: dict[str, SectionKind] = {
         SectionKind("EXCP", FLAG_CRITICAL, "structures", "exceptions: values kept verbatim"),
         SectionKind("TOKO", FLAG_CRITICAL, "uint32 or uint64 (tokens + 1)", "token offsets"),
         SectionKind("TOKB", FLAG_CRITICAL, "bytes", "token bytes, one after the other"),
-        SectionKind("INDX", 0, "uint32 (power of two)", "token index: a hash table of row numbers"),
+        SectionKind("INDX", 0, "uint32 (slots)", "token index: a hash table of row numbers"),
         SectionKind("NORM", 0, "float32 (rows)", "Euclidean norms of the decoded rows"),
         SectionKind("CNTS", 0, "uint64 (tokens)", "counts: how often each token occurs in the training text"),
         SectionKind("SUBW", 0, "structure", "subword parameters: how the rows past the tokens are addressed"),
