@@ -7,6 +7,7 @@
 'queen'
 """
 
+from qemb.codes import CodeFormat, CodeWriter, write_codes
 from qemb.embedding import Embedding, Info
 from qemb.embedding import Embedding as open  # noqa: A004, N813  (qemb.open reads as open does)
 from qemb.encode.options import EncoderOptions
@@ -16,6 +17,8 @@ from qemb.writer import Writer, write
 __version__ = "0.1.0"
 
 __all__ = [
+    "CodeFormat",
+    "CodeWriter",
     "Embedding",
     "EncoderOptions",
     "Info",
@@ -27,4 +30,5 @@ __all__ = [
     "Writer",
     "open",
     "write",
+    "write_codes",
 ]

@@ -85,26 +85,23 @@ def _check_metadata(file: OpenFile) -> None:
 
 def _check_levels(file: OpenFile) -> None:
     if file.decoder.quantization.level == Level.PRODUCT:
-        _check_floats(file.container, "LEVL", FloatType.FLOAT32, "invalid.level", negative=True)
+        _check_floats(file.container, "LEVL", FloatType.FLOAT32, "invalid.level")
 
 
 def _check_scales(file: OpenFile) -> None:
-    _check_floats(file.container, "SCAL", file.decoder.quantization.scale_type, "invalid.scale", negative=False)
+    _check_floats(file.container, "SCAL", file.decoder.quantization.scale_type, "invalid.scale")
 
 
 def _check_offsets(file: OpenFile) -> None:
-    _check_floats(file.container, "OFFS", file.decoder.quantization.offset_type, "invalid.offset", negative=True)
+    _check_floats(file.container, "OFFS", file.decoder.quantization.offset_type, "invalid.offset")
 
 
-def _check_floats(container: Container, kind: str, element: FloatType, code: str, *, negative: bool) -> None:
+def _check_floats(container: Container, kind: str, element: FloatType, code: str) -> None:
     values = container.array(kind, float_dtype(element))
     bad = ~np.isfinite(values)
-    if not negative:
-        bad |= np.signbit(values)
     if bad.any():
         number = int(np.argmax(bad))
-        rule = "it is finite" if negative else "it is finite and its sign bit is clear"
-        raise InvalidError(code, f"element {number:,} is {values[number]}; {rule}", where=f"section {kind}")
+        raise InvalidError(code, f"element {number:,} is {values[number]}; it is finite", where=f"section {kind}")
 
 
 def _rows(file: OpenFile) -> Iterator[tuple[int, int]]:

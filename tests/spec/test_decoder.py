@@ -30,7 +30,7 @@ many = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCh
 # --- files of random codes ------------------------------------------------------------------------------------------
 
 
-def floats(rng, element, count, *, negative):
+def floats(rng, element, count):
     """Scales or offsets of every magnitude: a third zero, the least, the greatest, subnormal; the others any bits."""
     dtype, unsigned, sign, infinity = (
         ("<f4", "<u4", 1 << 31, 0x7F80_0000) if element == FloatType.FLOAT32 else ("<f2", "<u2", 1 << 15, 0x7C00)
@@ -39,8 +39,7 @@ def floats(rng, element, count, *, negative):
     smallest_normal = infinity // (255 if element == FloatType.FLOAT32 else 31)
     edges = rng.choice([0, 1, smallest_normal - 1, smallest_normal, infinity - 1], count)
     bits = np.where(rng.integers(0, 3, count) == 0, edges, bits)
-    if negative:
-        bits |= sign * rng.integers(0, 2, count)
+    bits |= sign * rng.integers(0, 2, count)
     return bits.astype(unsigned).view(dtype)
 
 
@@ -112,10 +111,10 @@ def random_table(q, rows, dim, seed):
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 1 << q.bits, (rows, dim))
     levels = rng.integers(-128, 128, 1 << q.window).astype(np.int8) if q.level == Level.CODEBOOK else None
-    scales = floats(rng, q.scale_type, group_count(q.scale_group, q.scale_block, rows, dim), negative=False)
+    scales = floats(rng, q.scale_type, group_count(q.scale_group, q.scale_block, rows, dim))
     offsets = None
     if q.offset_group != Group.NONE:
-        offsets = floats(rng, q.offset_type, group_count(q.offset_group, q.offset_block, rows, dim), negative=True)
+        offsets = floats(rng, q.offset_type, group_count(q.offset_group, q.offset_block, rows, dim))
     return codes, levels, scales, offsets
 
 

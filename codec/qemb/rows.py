@@ -1,0 +1,255 @@
+"""Writing a file row by row: tokens and counts, sections, publishing. Where codes come from is for others to say."""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+import numpy as np
+
+from qemb import layout
+from qemb.container import ContainerWriter
+from qemb.embedding import parse_metadata
+from qemb.errors import InvalidError, LimitError
+from qemb.layout import MAX_DIM, Group
+from qemb.vocabulary import MAX_INDEXED, VocabularyBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from qemb.quantization import Quantization
+
+Token = str | bytes
+
+
+class RowWriter:
+    """A file being written row by row: the tokens and counts of its rows, and how it is published.
+
+    What is known of rows besides, and how it becomes codes, is for the subclass: `Writer` takes floats,
+    `qemb.CodeWriter` codes.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dim: int,
+        metadata: Mapping[str, Any] | None,
+        index: bool,
+        duplicates: Literal["error", "first"],
+    ) -> None:
+        if not 1 <= dim <= MAX_DIM:
+            raise InvalidError("invalid.dim", f"dim is {dim:,}; it is 1 to {MAX_DIM:,}")
+        if duplicates not in ("error", "first"):
+            raise InvalidError("invalid.option", f"duplicates={duplicates!r} does not exist; there are error, first")
+        self.path = os.fspath(path)
+        self.dim = dim
+        self.duplicates = 0
+        """Rows left out because their token had come before."""
+        self._metadata = encode_metadata(metadata)
+        self._index = index
+        self._duplicates_allowed = duplicates == "first"
+        self._vocabulary = VocabularyBuilder()
+        self._counts: array[int] | None = None
+        self._closed = False
+        self._table: TableWriter | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows taken so far."""
+        return len(self._vocabulary)
+
+    def close(self) -> None:
+        """Finish and publish the file. Harmless when called twice."""
+        if self._closed:
+            return
+        try:
+            self._finish_rows().finish(self._vocabulary, self._counts)
+        except BaseException:
+            self.abort()
+            raise
+        self._release()
+
+    def abort(self) -> None:
+        """Throw away what was written; the target stays as it was. Harmless after `close`."""
+        if self._table is not None:
+            self._table.abort()
+        self._release()
+
+    def _release(self) -> None:
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _finish_rows(self) -> TableWriter:
+        """Write what is left of the rows; the table that holds them all."""
+        raise NotImplementedError
+
+    def _begin(self, source: TableSource) -> TableWriter:
+        return TableWriter(
+            self.path, self.dim, source, _Optional(self._metadata, self._index), counts=self._counts is not None
+        )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("the writer is closed")
+
+    def _take_tokens(self, tokens: Sequence[Token], counts: ArrayLike | None, length: int) -> list[int] | None:
+        """Take tokens and counts of a batch of ``length`` rows; which rows are to be kept, or None where all are."""
+        if len(tokens) != length:
+            raise InvalidError("invalid.shape", f"{len(tokens):,} tokens for {length:,} vectors")
+        first = self.rows
+        kept = self._new_tokens(tokens, first)
+        self._take_counts(counts, length, first, kept)
+        return kept
+
+    def _new_tokens(self, tokens: Sequence[Token], first: int) -> list[int] | None:
+        """Take the tokens of a batch; positions of those that are new, or None where all are."""
+        kept = []
+        for position, token in enumerate(tokens):
+            if self._vocabulary.add(token, first + position):
+                kept.append(position)
+            elif not self._duplicates_allowed:
+                raise InvalidError(
+                    "invalid.duplicate_token",
+                    f"{token!r} came before; pass duplicates='first' to keep the first row of each token",
+                    where=f"row {first + position}",
+                )
+        if len(kept) == len(tokens):
+            return None
+        self.duplicates += len(tokens) - len(kept)
+        return kept
+
+    def _take_counts(self, counts: ArrayLike | None, length: int, first: int, kept: list[int] | None) -> None:
+        if first == 0 and counts is not None and self._counts is None:
+            self._counts = array("Q")
+        if counts is None and self._counts is None:
+            return
+        if counts is None or self._counts is None:
+            raise InvalidError("invalid.shape", "counts come with every batch or with none", where=f"row {first}")
+        numbers = np.asarray(counts)
+        if numbers.shape != (length,):
+            raise InvalidError("invalid.shape", f"counts of shape {numbers.shape} for {length:,} rows")
+        if numbers.size and (numbers.dtype.kind not in "iu" or int(numbers.min()) < 0):
+            raise InvalidError("invalid.value", "counts are integers, 0 or more", where=f"row {first}")
+        if kept is not None:
+            numbers = numbers[kept]
+        self._counts.frombytes(numbers.astype(np.uint64).tobytes())
+
+
+class _Optional:
+    """Sections that do not depend on the rows."""
+
+    def __init__(self, metadata: bytes | None, index: bool) -> None:  # noqa: FBT001
+        self.metadata = metadata
+        self.index = index
+
+
+class TableSource(Protocol):
+    """What has to be known of a table before its first row is written; an `Encoder` knows it."""
+
+    @property
+    def quantization(self) -> Quantization:
+        """The descriptor to write."""
+        ...
+
+    def head(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Sections that do not grow with the rows: levels, and scales and offsets that rows share."""
+        ...
+
+
+class TableWriter:
+    """Writes the sections of one table: descriptor and levels first, codes as they come, the rest at the end."""
+
+    def __init__(self, path: str, dim: int, source: TableSource, optional: _Optional, *, counts: bool) -> None:
+        self._dim = dim
+        self._optional = optional
+        self._head = dict(source.head())
+        q = source.quantization
+        groups = (("SCAL", q.scale_group), ("OFFS", q.offset_group))
+        self._row_parts = {kind: bytearray() for kind, group in groups if group in (Group.ROW, Group.BLOCK)}
+        count = 4 + len(self._head) + len(self._row_parts) + (optional.metadata is not None) + optional.index + counts
+        self._container = ContainerWriter(path, count)
+        self.rows = 0
+        """Rows written so far."""
+        try:
+            if optional.metadata is not None:
+                self._container.add("META", optional.metadata)
+            self._container.add("QUAN", q.build())
+            if "LEVL" in self._head:
+                self._container.add("LEVL", self._head.pop("LEVL"))
+            self._codes = self._container.section("CODE")
+            self._codes.__enter__()
+        except BaseException:
+            self._container.abort()
+            raise
+
+    def write(self, parts: dict[str, NDArray[Any]], rows: int) -> None:
+        """Write what a number of rows adds to each section."""
+        for kind, part in parts.items():
+            if kind == "CODE":
+                self._codes.write(part)
+            else:
+                self._row_parts[kind] += np.ascontiguousarray(part).tobytes()
+        self.rows += rows
+
+    def finish(self, vocabulary: VocabularyBuilder, counts: array[int] | None) -> None:
+        """Write what is left and publish the file."""
+        container = self._container
+        self._codes.__exit__(None)
+        for kind in ("SCAL", "OFFS"):
+            if kind in self._row_parts:
+                container.add(kind, bytes(self._row_parts[kind]))
+            elif kind in self._head:
+                container.add(kind, self._head[kind])
+        container.add("TOKO", vocabulary.offsets())
+        container.add("TOKB", vocabulary.data())
+        if self._optional.index:
+            if len(vocabulary) * 3 // 2 + 1 >= MAX_INDEXED:
+                raise LimitError("limit.index", f"{len(vocabulary):,} tokens are too many for an index: index=False")
+            container.add("INDX", vocabulary.index())
+        if counts is not None:
+            container.add("CNTS", np.frombuffer(counts, np.uint64).astype("<u8"))
+        container.finish(
+            rows=self.rows,
+            tokens=len(vocabulary),
+            dim=self._dim,
+            required_features=vocabulary.required_features,
+        )
+
+    def abort(self) -> None:
+        """Throw away what was written; harmless after `finish`."""
+        self._container.abort()
+
+
+def encode_metadata(metadata: Mapping[str, Any] | None) -> bytes | None:
+    """Metadata as the bytes of section META: compact JSON, keys sorted; None where there is none."""
+    if not metadata:
+        return None
+    try:
+        text = json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        data = text.encode("utf-8")
+    except (TypeError, ValueError) as error:
+        raise InvalidError("invalid.metadata", f"it cannot be stored as JSON: {error}", where="metadata") from error
+    if len(data) > layout.MAX_METADATA:
+        raise LimitError(
+            "limit.metadata_size",
+            f"{len(data):,} bytes; at most {layout.MAX_METADATA:,} are allowed",
+            where="metadata",
+        )
+    parse_metadata(data)
+    return data
