@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from qemb.rows import TableWriter, Token
+    from qemb.rows import Token
+    from qemb.table import TableWriter
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

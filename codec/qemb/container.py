@@ -16,10 +16,11 @@ from qemb import layout
 from qemb.atomic import AtomicFile
 from qemb.checksum import crc32c
 from qemb.errors import InvalidError, LimitError, MalformedError, UnsupportedError
+from qemb.frames import MIN_SAVING, SAMPLE, decompress, make_compressor
 from qemb.layout import ALIGNMENT, KINDS, MAX_OFFSET, Codec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -176,9 +177,17 @@ class Container:
         if section.codec == Codec.RAW:
             return self.read(kind).reshape(-1, stride)[indices]
         out = np.empty((len(indices), stride), np.uint8)
-        for position in np.argsort(indices, kind="stable"):  # in file order, so that each frame is decoded once
-            row = int(indices[position])
-            out[position] = self.read(kind, row * stride, (row + 1) * stride)
+        order = np.argsort(indices, kind="stable")  # in file order, so that each frame is decoded once
+        if section.frame_size % stride:  # rows lie across frames
+            for position in order:
+                row = int(indices[position])
+                out[position] = self.read(kind, row * stride, (row + 1) * stride)
+            return out
+        numbers, places = np.divmod(indices[order], section.frame_size // stride)
+        starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+        for low, high in zip(starts, [*starts[1:], len(order)], strict=True):
+            frame = self._frame(section, int(numbers[low])).reshape(-1, stride)
+            out[order[low:high]] = frame[places[low:high]]
         return out
 
     def array(self, kind: str, element: str | np.dtype[Any]) -> NDArray[Any]:
@@ -236,31 +245,9 @@ class Container:
                 "malformed.frame_checksum", "the bytes of this frame are damaged", where=where, offset=start
             )
         raw_size = min(section.frame_size, section.raw_size - number * section.frame_size)
-        frame = stored if len(stored) == raw_size else _decompress(stored, raw_size, where, start)
+        frame = stored if len(stored) == raw_size else decompress(stored, raw_size, where, start)
         self._last_frames[section.kind] = (number, frame)
         return frame
-
-
-def _decompress(stored: NDArray[np.uint8], raw_size: int, where: str, offset: int) -> NDArray[np.uint8]:
-    data = bytes(stored)
-    try:
-        # The content size is checked before anything is allocated for it, so that no frame can claim a gigabyte.
-        declared = zstandard.get_frame_parameters(data).content_size
-        if declared != raw_size:
-            raise MalformedError(
-                "malformed.frame",
-                f"the zstd frame declares {declared:,} bytes, {raw_size:,} belong there",
-                where=where,
-                offset=offset,
-            )
-        decoded = zstandard.ZstdDecompressor().decompress(data, max_output_size=raw_size, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise MalformedError(
-            "malformed.frame", f"not a zstd frame of its own: {error}", where=where, offset=offset
-        ) from error
-    if len(decoded) != raw_size:  # a skippable frame declares its size, and decodes to nothing
-        raise MalformedError("malformed.frame", "not a zstd frame that holds data", where=where, offset=offset)
-    return np.frombuffer(decoded, np.uint8)
 
 
 def _allocate(size: int, section: Section) -> NDArray[np.uint8]:
@@ -520,16 +507,45 @@ class ContainerWriter:
         self._entries: list[dict[str, Any]] = []
         self._end = HEADER_SIZE + section_count * ENTRY_SIZE
         self._file.write(bytes(self._end))
-        self._open: _SectionSink | None = None
+        self._open: SectionSink | None = None
 
-    def section(self, kind: str, *, flags: int | None = None, frame_size: int = 0) -> _SectionSink:
+    def section(self, kind: str, *, flags: int | None = None, frame_size: int = 0) -> SectionSink:
         """Begin a section, to be used as a context manager; ``frame_size`` above 0 stores it in zstd frames."""
-        return _SectionSink(self, kind, KINDS[kind].flags if flags is None else flags, frame_size)
+        compressor = zstandard.ZstdCompressor(level=19) if frame_size else None
+        return SectionSink(self, kind, KINDS[kind].flags if flags is None else flags, frame_size, compressor)
 
     def add(self, kind: str, data: bytes | NDArray[Any], *, flags: int | None = None, frame_size: int = 0) -> None:
         """Write a whole section at once."""
         with self.section(kind, flags=flags, frame_size=frame_size) as sink:
             sink.write(data)
+
+    def add_smaller(self, kind: str, pieces: Callable[[], Iterable[bytes | NDArray[Any]]], *, frame_size: int) -> None:
+        """Write a whole section in zstd frames where that saves 3%, otherwise as it is.
+
+        Parameters
+        ----------
+        kind : str
+            The kind of the section.
+        pieces : callable
+            Gives its raw bytes, piece by piece, from the start each time it is called.
+        frame_size : int
+            Raw bytes in a frame.
+        """
+        end = self._end
+        compressor = make_compressor(_start(pieces(), SAMPLE), frame_size)
+        with SectionSink(self, kind, KINDS[kind].flags, frame_size, compressor) as sink:
+            for piece in pieces():
+                sink.write(piece)
+        entry = self._entries[-1]
+        if entry["stored_size"] <= (1 - MIN_SAVING) * entry["raw_size"]:
+            return
+        self._entries.pop()
+        self._end = end
+        self._file.seek(end)
+        self._file.truncate()
+        with self.section(kind) as sink:
+            for piece in pieces():
+                sink.write(piece)
 
     def finish(self, *, rows: int, tokens: int, dim: int, required_features: int = 0) -> None:
         """Fill in header and table, and publish the file."""
@@ -576,15 +592,22 @@ class ContainerWriter:
         self._end = entry["offset"] + entry["stored_size"]
 
 
-class _SectionSink:
+class SectionSink:
     """Takes the raw bytes of one section and stores them as they are, or in zstd frames."""
 
-    def __init__(self, writer: ContainerWriter, kind: str, flags: int, frame_size: int) -> None:
+    def __init__(
+        self,
+        writer: ContainerWriter,
+        kind: str,
+        flags: int,
+        frame_size: int,
+        compressor: zstandard.ZstdCompressor | None,
+    ) -> None:
         self._writer = writer
         self._kind = kind
         self._flags = flags
         self._frame_size = frame_size
-        self._compressor = zstandard.ZstdCompressor(level=19, write_content_size=True) if frame_size else None
+        self._compressor = compressor
         self._buffer = bytearray()
         self._frames: list[tuple[int, int, int]] = []
         self._stored = 0
@@ -598,7 +621,7 @@ class _SectionSink:
 
     def write(self, data: bytes | NDArray[Any]) -> None:
         """Append raw bytes; arrays are written in C order."""
-        flat = np.ascontiguousarray(data).view(np.uint8).reshape(-1).data if isinstance(data, np.ndarray) else data
+        flat = _flat(data)
         self._raw += len(flat)
         if not self._frame_size:
             self._store(flat)
@@ -639,6 +662,21 @@ class _SectionSink:
                 "crc": self._crc,
             }
         )
+
+
+def _start(pieces: Iterable[bytes | NDArray[Any]], size: int) -> bytes:
+    """The first ``size`` bytes of what comes in pieces, or all where there are fewer."""
+    start = bytearray()
+    for piece in pieces:
+        start += _flat(piece)[: size - len(start)]
+        if len(start) == size:
+            break
+    return bytes(start)
+
+
+def _flat(data: bytes | NDArray[Any]) -> bytes | memoryview:
+    """The bytes of an array, in C order."""
+    return np.ascontiguousarray(data).view(np.uint8).reshape(-1).data if isinstance(data, np.ndarray) else data
 
 
 def _pieces(data: bytearray, size: int) -> Iterator[bytes]:

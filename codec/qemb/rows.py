@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 import os
 from array import array
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from qemb import layout
-from qemb.container import ContainerWriter
 from qemb.embedding import parse_metadata
 from qemb.errors import InvalidError, LimitError
-from qemb.layout import MAX_DIM, Group
-from qemb.vocabulary import MAX_INDEXED, VocabularyBuilder
+from qemb.layout import MAX_DIM
+from qemb.table import Extras, TableWriter
+from qemb.vocabulary import VocabularyBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    from qemb.quantization import Quantization
+    from qemb.table import Compress, TableSource
 
 Token = str | bytes
 
@@ -53,6 +53,7 @@ class RowWriter:
         """Rows left out because their token had come before."""
         self._metadata = encode_metadata(metadata)
         self._index = index
+        self._compress: Compress = "none"
         self._duplicates_allowed = duplicates == "first"
         self._vocabulary = VocabularyBuilder()
         self._counts: array[int] | None = None
@@ -100,9 +101,8 @@ class RowWriter:
         raise NotImplementedError
 
     def _begin(self, source: TableSource) -> TableWriter:
-        return TableWriter(
-            self.path, self.dim, source, _Optional(self._metadata, self._index), counts=self._counts is not None
-        )
+        extras = Extras(self._metadata, self._index, self._counts is not None, self._compress)
+        return TableWriter(self.path, self.dim, source, extras)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -149,91 +149,6 @@ class RowWriter:
         if kept is not None:
             numbers = numbers[kept]
         self._counts.frombytes(numbers.astype(np.uint64).tobytes())
-
-
-class _Optional:
-    """Sections that do not depend on the rows."""
-
-    def __init__(self, metadata: bytes | None, index: bool) -> None:  # noqa: FBT001
-        self.metadata = metadata
-        self.index = index
-
-
-class TableSource(Protocol):
-    """What has to be known of a table before its first row is written; an `Encoder` knows it."""
-
-    @property
-    def quantization(self) -> Quantization:
-        """The descriptor to write."""
-        ...
-
-    def head(self) -> Iterator[tuple[str, NDArray[Any]]]:
-        """Sections that do not grow with the rows: levels, and scales and offsets that rows share."""
-        ...
-
-
-class TableWriter:
-    """Writes the sections of one table: descriptor and levels first, codes as they come, the rest at the end."""
-
-    def __init__(self, path: str, dim: int, source: TableSource, optional: _Optional, *, counts: bool) -> None:
-        self._dim = dim
-        self._optional = optional
-        self._head = dict(source.head())
-        q = source.quantization
-        groups = (("SCAL", q.scale_group), ("OFFS", q.offset_group))
-        self._row_parts = {kind: bytearray() for kind, group in groups if group in (Group.ROW, Group.BLOCK)}
-        count = 4 + len(self._head) + len(self._row_parts) + (optional.metadata is not None) + optional.index + counts
-        self._container = ContainerWriter(path, count)
-        self.rows = 0
-        """Rows written so far."""
-        try:
-            if optional.metadata is not None:
-                self._container.add("META", optional.metadata)
-            self._container.add("QUAN", q.build())
-            if "LEVL" in self._head:
-                self._container.add("LEVL", self._head.pop("LEVL"))
-            self._codes = self._container.section("CODE")
-            self._codes.__enter__()
-        except BaseException:
-            self._container.abort()
-            raise
-
-    def write(self, parts: dict[str, NDArray[Any]], rows: int) -> None:
-        """Write what a number of rows adds to each section."""
-        for kind, part in parts.items():
-            if kind == "CODE":
-                self._codes.write(part)
-            else:
-                self._row_parts[kind] += np.ascontiguousarray(part).tobytes()
-        self.rows += rows
-
-    def finish(self, vocabulary: VocabularyBuilder, counts: array[int] | None) -> None:
-        """Write what is left and publish the file."""
-        container = self._container
-        self._codes.__exit__(None)
-        for kind in ("SCAL", "OFFS"):
-            if kind in self._row_parts:
-                container.add(kind, bytes(self._row_parts[kind]))
-            elif kind in self._head:
-                container.add(kind, self._head[kind])
-        container.add("TOKO", vocabulary.offsets())
-        container.add("TOKB", vocabulary.data())
-        if self._optional.index:
-            if len(vocabulary) * 3 // 2 + 1 >= MAX_INDEXED:
-                raise LimitError("limit.index", f"{len(vocabulary):,} tokens are too many for an index: index=False")
-            container.add("INDX", vocabulary.index())
-        if counts is not None:
-            container.add("CNTS", np.frombuffer(counts, np.uint64).astype("<u8"))
-        container.finish(
-            rows=self.rows,
-            tokens=len(vocabulary),
-            dim=self._dim,
-            required_features=vocabulary.required_features,
-        )
-
-    def abort(self) -> None:
-        """Throw away what was written; harmless after `finish`."""
-        self._container.abort()
 
 
 def encode_metadata(metadata: Mapping[str, Any] | None) -> bytes | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
@@ -12,13 +10,16 @@ from qemb.encode.base import TILE_ROWS, ScaleRangeError
 from qemb.encode.options import EncoderOptions, Options, make_encoder
 from qemb.errors import InvalidError
 from qemb.rows import RowWriter
+from qemb.table import Spool
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from qemb.rows import TableWriter, Token
+    from qemb.rows import Token
+    from qemb.table import TableWriter
 
 
 class Writer(RowWriter):
@@ -42,7 +43,8 @@ class Writer(RowWriter):
     duplicates : "error" or "first"
         Whether a token that came before is an error, or its row is left out and counted in `duplicates`.
     **options
-        ``bits``, ``scheme``, ``effort``, ``scale``, ``block``, ``scale_dtype``, ``offset``: as for `write`.
+        ``bits``, ``scheme``, ``effort``, ``scale``, ``block``, ``scale_dtype``, ``offset``, ``compress``: as for
+        `write`.
 
     Raises
     ------
@@ -63,12 +65,14 @@ class Writer(RowWriter):
         **options: Unpack[EncoderOptions],
     ) -> None:
         super().__init__(path, dim=dim, metadata=metadata, index=index, duplicates=duplicates)
-        self._encoder = make_encoder(dim, Options(**options))
+        chosen = Options(**options)
+        self._encoder = make_encoder(dim, chosen)
+        self._compress = "all" if chosen.compress else "none"
         self._pending: list[NDArray[np.float32]] = []
         self._pending_rows = 0
-        self._spool: _Spool | None = None
+        self._spool: Spool | None = None
         if self._encoder.needs_pass:
-            self._spool = _Spool(self.path, dim)
+            self._spool = Spool(self.path)
 
     def append(self, tokens: Sequence[Token], vectors: ArrayLike, counts: ArrayLike | None = None) -> None:
         """Append rows.
@@ -130,13 +134,18 @@ class Writer(RowWriter):
         self._pending = [rest] if len(rest) else []
         self._pending_rows = len(rest)
 
-    def _encode_spool(self, spool: _Spool) -> None:
+    def _encode_spool(self, spool: Spool) -> None:
         """Encode every row of the spool, and start again with float32 scales where float16 ones turn out too narrow."""
+
+        def tiles() -> Iterator[NDArray[np.float32]]:
+            for data in spool.pieces(TILE_ROWS * self.dim * 4):
+                yield np.frombuffer(data, np.float32).reshape(-1, self.dim)
+
         while True:
             try:
-                self._encoder.fit(spool.tiles)
+                self._encoder.fit(tiles)
                 self._table = self._begin(self._encoder)
-                for tile in spool.tiles():
+                for tile in tiles():
                     self._encode(tile, self._table)
             except ScaleRangeError:
                 if self._table is not None:
@@ -186,6 +195,9 @@ def write(
         ``float32`` (linear) or ``float16`` (codebook, where all scales fit).
     offset : str, optional
         ``mean`` (codebook): the mean vector is taken off before quantizing; ``none`` (linear).
+    compress : bool, optional
+        Whether to store sections in zstd frames, the vocabulary and the index too; each only where that saves 3% of
+        it at least.
     counts : array of shape (n,), optional
         How often each token occurs in the training text.
     metadata : mapping, optional
@@ -221,23 +233,3 @@ def _as_matrix(vectors: ArrayLike, dim: int) -> NDArray[np.float32]:
         raise InvalidError("invalid.value", f"vectors of dtype {matrix.dtype}; floats belong there")
     with np.errstate(over="ignore"):
         return matrix.astype(np.float32, copy=False)
-
-
-class _Spool:
-    """Float32 rows in an unnamed temporary file beside the target, to be gone over more than once."""
-
-    def __init__(self, target: str, dim: int) -> None:
-        folder = os.path.dirname(os.path.realpath(target))
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (lives as long as the writer)
-        self._dim = dim
-
-    def write(self, tile: NDArray[np.float32]) -> None:
-        self._file.write(np.ascontiguousarray(tile).data)
-
-    def tiles(self) -> Iterator[NDArray[np.float32]]:
-        self._file.seek(0)
-        while data := self._file.read(TILE_ROWS * self._dim * 4):
-            yield np.frombuffer(data, np.float32).reshape(-1, self._dim)
-
-    def close(self) -> None:
-        self._file.close()

@@ -30,6 +30,7 @@ class EncoderOptions(TypedDict, total=False):
     block: int | None
     scale_dtype: str | None
     offset: str | None
+    compress: bool | None
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Options:
     block: int | None = None
     scale_dtype: str | None = None
     offset: str | None = None
+    compress: bool | None = None
 
     def given(self) -> set[str]:
         """Names of the options that were not left out."""
@@ -68,7 +70,7 @@ def make_encoder(dim: int, options: Options) -> Encoder:
     if scheme in ("linear", "codebook"):
         bits = {"linear": 8, "codebook": 4}[scheme] if bits is None else bits
         return _make_scaled(dim, scheme, bits, options)
-    taken = {"scheme", "effort"}
+    taken = {"scheme", "effort", "compress"}
     if bits == {"float32": 32, "float16": 16, "bfloat16": 16}.get(scheme):
         taken.add("bits")
     for name in sorted(options.given() - taken):
