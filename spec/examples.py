@@ -34,7 +34,7 @@ def codebook(path: Path) -> None:
 
 
 def trellis(path: Path) -> None:
-    """Two rows of five codes of 2 bits with a window of 5, in frames of one row. The rows are circles."""
+    """Two rows of five codes of 2 bits in a window of 5 that shifts by 1, in frames of one row; rows are circles."""
     levels = np.array([(37 * state + 11) % 255 - 127 for state in range(32)], np.int8)
     codes = np.array([[0b00_01_10_11 >> 2 * (j % 4) & 3 for j in range(5)], [3, 0, 2, 2, 1]], np.uint8)
     packed = np.packbits(
@@ -45,6 +45,7 @@ def trellis(path: Path) -> None:
         bits=2,
         low_bits=2,
         window=5,
+        shift=1,
         row_stride=2,
         scale_group=Group.ROW,
         scale_type=FloatType.FLOAT32,
@@ -197,7 +198,7 @@ def decoding(data: bytes) -> Iterator[str]:
     q = decoder.quantization
     rows = emb.total_rows
     codes = decoder.codes(slice(0, rows), rows)
-    states = trellis_states(codes, q.bits, q.window) if q.level == Level.CODEBOOK else codes
+    states = trellis_states(codes, q) if q.window > q.bits else codes
     levels = decoder._scalar_levels(slice(0, rows), rows)
     scales = np.broadcast_to(decoder._grouped("SCAL", slice(0, rows), rows), (rows, emb.dim))
     offsets = decoder._grouped("OFFS", slice(0, rows), rows) if q.offset_group else np.zeros(emb.dim, np.float32)

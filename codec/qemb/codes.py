@@ -37,6 +37,8 @@ class CodeFormat:
         What a code stands for. Left out, codes are *linear*: signed integers s, level = step * s - bias. int8 of shape
         (2^bits,): a *codebook*; (2^window,) with more bits than a code has: a *trellis*. float32 of shape
         (m, 2^bits, L): *product*, a code for each sub-vector of L values, m = ceil(dim / L).
+    shift : int
+        Of a trellis: how many bits of each code the state remembers.
     step, bias : int
         Of linear levels. The codes c = 0 to 255 of an unsigned quantizer are s = c - 128 with bias -128.
     scale, offset : "none", "table", "row", "column" or "block"
@@ -51,6 +53,7 @@ class CodeFormat:
 
     bits: int
     levels: NDArray[Any] | None = None
+    shift: int = 0
     step: int = 1
     bias: int = 0
     scale: str = "none"
@@ -91,6 +94,7 @@ class CodeFormat:
             step=self.step,
             bias=self.bias,
             window=window,
+            shift=self.shift,
             sub_dim=sub_dim,
         )
         try:

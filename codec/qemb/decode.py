@@ -135,7 +135,7 @@ class Decoder:
         q = self.quantization
         if q.level == Level.CODEBOOK and q.window > q.bits:
             table, _ = self._level_tables()
-            return np.take(table, trellis_states(self.codes(rows, count), q.bits, q.window))
+            return np.take(table, trellis_states(self.codes(rows, count), q))
         if q.high_planes or q.bits == 16:
             return np.take(self._level_tables()[0], self.codes(rows, count))
         packed = self.packed(rows, count, "CODE", q.row_stride)
@@ -219,19 +219,20 @@ class Decoder:
 EXCEPTION = layout.dtype(layout.ExceptionEntry)
 
 
-def trellis_states(codes: NDArray[Any], bits: int, window: int) -> NDArray[np.uint32]:
-    """States of every value of rows that are circles, shape as ``codes``.
+def trellis_states(codes: NDArray[Any], q: Quantization) -> NDArray[np.uint16]:
+    """States of every value of rows that are circles, uint16, shape as ``codes``.
 
-    ``state_i = (state_{i-1} >> b) | (code_i << (w - b))``, unrolled: the newest code is on top, each older one b bits
-    below it, and the codes before the first are the last ones of the row.
+    The register under the code is a sum over the codes before it, the newest on top. It is built by doubling: what the
+    last 2n codes leave is what the last n leave, and below it what the n before them leave.
     """
-    wide = codes.astype(np.uint32)
-    states = wide << np.uint32(window - bits)
-    for age in range(1, -(-window // bits)):
-        shift = window - bits * (age + 1)
-        older = np.roll(wide, age, axis=1)  # np.roll goes round more than once where the row is shorter than the window
-        states |= older << np.uint32(shift) if shift >= 0 else older >> np.uint32(-shift)
-    return states
+    memory = q.window - q.bits
+    remembered = (codes & codes.dtype.type((1 << q.shift) - 1)).astype(np.uint16) << np.uint16(memory - q.shift)
+    reach = 1
+    while reach * q.shift < memory:
+        # np.roll goes round more than once where the row is shorter than the reach
+        remembered |= np.roll(remembered, reach, axis=1) >> np.uint16(q.shift * reach)
+        reach *= 2
+    return np.roll(remembered, 1, axis=1) | codes.astype(np.uint16) << np.uint16(memory)
 
 
 def decode_ieee(codes: NDArray[Any], kind: IeeeFormat) -> NDArray[np.float32]:

@@ -185,7 +185,8 @@ LinearParameters = Struct(
 )
 CodebookParameters = Struct(
     "window" / Int8ul * "*w*: bits of the state; equal to `bits` for a plain codebook, more for a trellis",
-    "reserved" / Const(bytes(7)) * "zero",
+    "shift" / Int8ul * "*k*: bits of each code that the state remembers; 0 for a plain codebook",
+    "reserved" / Const(bytes(6)) * "zero",
 )
 ProductParameters = Struct(
     "sub_dim" / Int32ul * "*L*: values in a sub-vector",

@@ -40,6 +40,7 @@ class Quantization:
     step: int = 1
     bias: int = 0
     window: int = 0
+    shift: int = 0
     sub_dim: int = 0
     digits: int = 0
     exponent_min: int = 0
@@ -105,7 +106,7 @@ class Quantization:
         """The descriptor's bytes."""
         parameters = {
             Level.LINEAR: {"step": self.step, "bias": self.bias},
-            Level.CODEBOOK: {"window": self.window},
+            Level.CODEBOOK: {"window": self.window, "shift": self.shift},
             Level.PRODUCT: {"sub_dim": self.sub_dim},
             Level.DECIMAL: {
                 "digits": self.digits,
@@ -177,6 +178,7 @@ def parse(data: bytes, dim: int, offset: int) -> Quantization:
         step=p.step if level == Level.LINEAR else 1,
         bias=p.bias if level == Level.LINEAR else 0,
         window=p.window if level == Level.CODEBOOK else 0,
+        shift=p.shift if level == Level.CODEBOOK else 0,
         sub_dim=p.sub_dim if level == Level.PRODUCT else 0,
         digits=p.digits if level == Level.DECIMAL else 0,
         exponent_min=p.exponent_min if level == Level.DECIMAL else 0,
@@ -253,6 +255,8 @@ class _Checker:
                 self.need(
                     bits <= p.window <= MAX_WINDOW, "window", f"it is {p.window}; it is {bits} to {MAX_WINDOW} here"
                 )
+                least, most = int(p.window > bits), min(bits, p.window - bits)
+                self.need(least <= p.shift <= most, "shift", f"it is {p.shift}; it is {least} to {most} here")
             case Level.PRODUCT:
                 self.need(1 <= p.sub_dim <= self.dim, "sub_dim", f"it is {p.sub_dim}; it is 1 to {self.dim}")
             case Level.DECIMAL:

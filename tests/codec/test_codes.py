@@ -77,7 +77,9 @@ def tables(draw):
         columns = -(-dim // sub_dim)
         attributes["levels"] = rng.normal(size=(columns, 1 << bits, sub_dim)).astype(np.float32)
     else:
-        window = bits if kind == "codebook" else bits + draw(st.integers(1, 5))
+        memory = 0 if kind == "codebook" else draw(st.integers(1, 5))
+        window = bits + memory
+        attributes["shift"] = draw(st.integers(1, min(bits, memory))) if memory else 0
         attributes["levels"] = rng.integers(-128, 128, 1 << window).astype(np.int8)
     codes = rng.integers(low, low + (1 << bits), (rows, columns))
     groups = ["table", "row", "column", "block"]

@@ -43,10 +43,10 @@ def decode(data: bytes) -> tuple[list[bytes], list[list[float]]]:
             codes = [c | (high0, high1)[k][i * dim + j] << low + 8 * k for j, c in enumerate(codes)]
         values = [step * (c - 2**b if c >> b - 1 else c) - bias for c in codes]  # 6.3.1
         if level == 1:  # 6.3.2
-            w, state, values = quan[20], 0, []
-            for j in range(-w // b, dim):  # from code -K, K = ceil(w / b); the last dim levels are those of the row
-                state = state >> b | codes[j % dim] << w - b
-                values.append(unpack_from("b", levl, state)[0])
+            m, k, register, values = quan[20] - b, quan[21], 0, []
+            for j in range(-m, dim):  # from code -m; the last dim levels are those of the row
+                values.append(unpack_from("b", levl, codes[j % dim] << m | register)[0])
+                register = register >> k | codes[j % dim] % 2**k << m - k
         values = [float32(x * element(scal, s_group, s_type, s_block, dim, i, j)) for j, x in enumerate(values[-dim:])]
         if o_group:  # 6.4
             values = [float32(element(offs, o_group, o_type, o_block, dim, i, j) + x) for j, x in enumerate(values)]

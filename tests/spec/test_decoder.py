@@ -95,7 +95,8 @@ def descriptors(draw, level):
         fields["step"] = step
         fields["bias"] = draw(st.just(0) | st.integers(step * (half - 1) - (1 << 24), (1 << 24) - step * half))
     else:
-        fields["window"] = bits if level == "codebook" else draw(st.integers(bits + 1, 16))
+        fields["window"] = window = bits if level == "codebook" else draw(st.integers(bits + 1, 16))
+        fields["shift"] = 0 if level == "codebook" else draw(st.integers(1, min(bits, window - bits)))
     for name, least in (("scale", Group.TABLE), ("offset", Group.NONE)):
         group = Group(draw(st.integers(least, Group.BLOCK)))
         fields[f"{name}_group"] = group
@@ -258,7 +259,7 @@ def test_edges_worked_out_by_hand(level, scale, offset, bits):
 
 
 def test_more_values_than_the_codec_decodes_at_a_time():
-    q = Quantization(Level.CODEBOOK, 3, 16, 3, window=8, scale_group=Group.ROW, scale_type=FloatType.FLOAT16)
+    q = Quantization(Level.CODEBOOK, 3, 16, 3, window=8, shift=1, scale_group=Group.ROW, scale_type=FloatType.FLOAT16)
     assert_same(file_of(q, random_table(q, 2000, 40, 1)))
 
 
