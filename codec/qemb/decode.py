@@ -232,7 +232,8 @@ def trellis_states(codes: NDArray[Any], q: Quantization) -> NDArray[np.uint16]:
         # np.roll goes round more than once where the row is shorter than the reach
         remembered |= np.roll(remembered, reach, axis=1) >> np.uint16(q.shift * reach)
         reach *= 2
-    return np.roll(remembered, 1, axis=1) | codes.astype(np.uint16) << np.uint16(memory)
+    states: NDArray[np.uint16] = np.roll(remembered, 1, axis=1) | codes.astype(np.uint16) << np.uint16(memory)
+    return states
 
 
 def decode_ieee(codes: NDArray[Any], kind: IeeeFormat) -> NDArray[np.float32]:
