@@ -147,6 +147,8 @@ class CodeWriter(RowWriter):
         How the codes become values.
     metadata, index, duplicates
         As for `Writer`.
+    compress : bool
+        As for `write`.
 
     Raises
     ------
@@ -165,8 +167,10 @@ class CodeWriter(RowWriter):
         metadata: Mapping[str, Any] | None = None,
         index: bool = True,
         duplicates: Literal["error", "first"] = "error",
+        compress: bool = False,
     ) -> None:
         super().__init__(path, dim=dim, metadata=metadata, index=index, duplicates=duplicates)
+        self._compress = "all" if compress else "none"
         self._codes = _Codes(code_format, dim)
 
     def append(
@@ -224,6 +228,7 @@ def write_codes(
     counts: ArrayLike | None = None,
     metadata: Mapping[str, Any] | None = None,
     index: bool = True,
+    compress: bool = False,
 ) -> None:
     """Write a quantized table as it is: the codes go into the file, and decode as ``code_format`` says.
 
@@ -241,7 +246,7 @@ def write_codes(
         How the codes become values.
     dim : int, optional
         Values in a vector, where product levels have more: the last sub-vector is cut off there.
-    counts, metadata, index
+    counts, metadata, index, compress
         As for `write`.
 
     Raises
@@ -258,7 +263,9 @@ def write_codes(
     if dim is None:
         levels = np.asarray(code_format.levels).shape
         dim = shape[1] * (levels[2] if len(levels) == 3 else 1)
-    with CodeWriter(path, dim=dim, code_format=code_format, metadata=metadata, index=index) as writer:
+    with CodeWriter(
+        path, dim=dim, code_format=code_format, metadata=metadata, index=index, compress=compress
+    ) as writer:
         writer.append(tokens, codes, scales=scales, offsets=offsets, counts=counts)
 
 

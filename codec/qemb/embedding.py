@@ -42,6 +42,8 @@ class Info:
     scheme: str
     bits: int
     window: int
+    sub_dim: int
+    """Values that share a code; 0 but for product quantization."""
     scale: str
     offset: str
     transform: str
@@ -279,6 +281,7 @@ class Embedding:
             scheme=q.scheme,
             bits=q.bits,
             window=q.window,
+            sub_dim=q.sub_dim,
             scale=_describe(q.scale_group, q.scale_type, q.scale_block),
             offset=_describe(q.offset_group, q.offset_type, q.offset_block),
             transform="none" if self._transform is None else f"hadamard, {self._transform.rounds} rounds",

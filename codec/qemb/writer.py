@@ -43,8 +43,8 @@ class Writer(RowWriter):
     duplicates : "error" or "first"
         Whether a token that came before is an error, or its row is left out and counted in `duplicates`.
     **options
-        ``bits``, ``scheme``, ``effort``, ``scale``, ``block``, ``scale_dtype``, ``offset``, ``compress``: as for
-        `write`.
+        ``bits``, ``scheme``, ``effort``, ``scale``, ``block``, ``scale_dtype``, ``offset``, ``sub_dim``, ``compress``:
+        as for `write`.
 
     Raises
     ------
@@ -183,18 +183,22 @@ def write(
         Bits a value; 8 where neither bits nor scheme is given. 8 and 16: linear by row. 1 to 4: the best that there
         is for that many bits.
     scheme : str, optional
-        ``linear`` (1 to 8 and 16 bits), ``codebook`` (1 to 7), ``float32``, ``float16``, ``bfloat16``, or ``exact``:
-        every bit comes back.
+        ``linear`` (1 to 8 and 16 bits), ``codebook`` (1 to 7), ``product`` (1 to 12, trained with faiss), ``float32``,
+        ``float16``, ``bfloat16``, or ``exact``: every bit comes back.
     effort : int, optional
         0 to 9, as in zstd: how long to look for better codes.
     scale : str, optional
-        Which values share a scale: ``row`` (the default), ``table``, ``column`` or ``block``.
+        Which values share a scale: ``row`` (the default), ``table``, ``column`` or ``block``; ``product`` may do
+        without, ``none``.
     block : int, optional
         Columns that share a scale; goes with ``scale="block"``.
     scale_dtype : str, optional
-        ``float32`` (linear) or ``float16`` (codebook, where all scales fit).
+        ``float32`` (linear) or ``float16`` (codebook and product, where all scales fit).
     offset : str, optional
-        ``mean`` (codebook): the mean vector is taken off before quantizing; ``none`` (linear).
+        ``mean`` (codebook and product): the mean vector is taken off before quantizing; ``none`` (linear).
+    sub_dim : int, optional
+        ``product``: values that share a code, which has ``bits * sub_dim`` bits, 12 at most. Codes of 8 or 9 bits where
+        it is left out: 8 values at 1 bit, 4 at 2, 3 at 3, 2 at 4.
     compress : bool, optional
         Whether to store sections in zstd frames, the vocabulary and the index too; each only where that saves 3% of
         it at least.
@@ -210,6 +214,8 @@ def write(
     InvalidError
         Options that do not go together, shapes that do not agree, a value that is not finite, a token that is too
         long or comes twice; the message names the row. No file is written.
+    ImportError
+        The scheme needs a package that is not installed; the message names the extra.
     OSError
         The file cannot be created.
     """

@@ -32,7 +32,7 @@ def imports(folder: Path) -> dict[str, set[str]]:
 
 
 def test_the_codec_imports_nothing_above_it():
-    optional = {"numba"}  # kernels, used where they are installed
+    optional = {"faiss", "numba"}  # training and kernels, imported where they are used
     strangers = {
         path: names - HARD_DEPENDENCIES - optional - {"qemb"} for path, names in imports(ROOT / "codec").items()
     }
@@ -40,7 +40,7 @@ def test_the_codec_imports_nothing_above_it():
 
 
 def test_the_tools_import_only_the_codec_and_declared_packages():
-    declared = HARD_DEPENDENCIES | {"gensim", "h5py", "pyarrow"}
+    declared = HARD_DEPENDENCIES | {"faiss", "gensim", "h5py", "pyarrow"}
     strangers = {path: names - declared - {"qemb", "qemb_tools"} for path, names in imports(ROOT / "tools").items()}
     assert {path: names for path, names in strangers.items() if names} == {}
 
@@ -48,7 +48,7 @@ def test_the_tools_import_only_the_codec_and_declared_packages():
 def test_import_qemb_loads_no_optional_package():
     code = "import sys, qemb; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"gensim", "h5py", "pyarrow", "numba", "scipy", "qemb_tools"} & set(loaded)
+    assert not {"faiss", "gensim", "h5py", "pyarrow", "numba", "scipy", "qemb_tools"} & set(loaded)
 
 
 def test_versions_agree():

@@ -73,7 +73,7 @@ def convert(
     show_progress : bool
         Show a progress bar where standard error is a terminal.
     **writer
-        Arguments of `qemb.Writer`: ``bits``, ``scheme``, ``effort``, ``scale``, ``block``, ``offset``,
+        Arguments of `qemb.Writer`: ``bits``, ``scheme``, ``effort``, ``scale``, ``block``, ``offset``, ``sub_dim``,
         ``compress``.
 
     Returns

@@ -184,7 +184,8 @@ def create_sink(target: Target, format_name: str | None = None) -> Sink:
     if target.path.endswith(".gz"):
         raise UsageError("compressed files are read, not written; leave out .gz")
     if format_.name != "qemb" and target.writer:
-        raise UsageError(f"{', '.join('--' + k for k in target.writer)} apply to .qemb files, not to {format_.name}")
+        given = ", ".join("--" + name.replace("_", "-") for name in target.writer)
+        raise UsageError(f"{given} apply to .qemb files, not to {format_.name}")
     folder = Path(target.path).parent
     if not folder.is_dir():
         raise UsageError(f"the folder {folder} does not exist; create it first")

@@ -69,8 +69,8 @@ class QembSink(Sink):
             self._writer = qemb.Writer(path, dim=dim, metadata=metadata, duplicates="first", **options)
         except qemb.LimitError:
             raise
-        except (TypeError, ValueError) as error:
-            # no row has been looked at yet, so it is the options that do not fit
+        except (TypeError, ValueError, ImportError) as error:
+            # no row has been looked at yet, so it is the options that do not fit, or an extra that they need
             raise UsageError(str(error)) from None
 
     @property
@@ -95,4 +95,5 @@ def describe(path: str) -> str:
     """How a file stores its values, in a few words."""
     with qemb.open(path) as embedding:
         info = embedding.info
-        return f"{info.scheme}, {info.bits} bits"
+        shared = f" for {info.sub_dim} values" if info.sub_dim > 1 else ""
+        return f"{info.scheme}, {info.bits} bits{shared}"

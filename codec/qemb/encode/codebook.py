@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qemb.encode.scaled import LARGEST_FLOAT16, SMALLEST_FLOAT16, ScaledEncoder, keep_finite, sum_rows
+from qemb.encode.scaled import ScaledEncoder, keep_finite, round_scales, sum_rows
 from qemb.layout import FloatType, Group
 from qemb.quantization import Quantization, float_dtype
 
@@ -99,12 +99,8 @@ class CodebookEncoder(ScaledEncoder):
             better = error < least
             best[better], least[better] = scale[better], error[better]
         scales = np.ldexp(best, exponent)
-        if self.quantization.scale_type == FloatType.FLOAT16:
-            with np.errstate(over="ignore"):
-                return np.where(
-                    (scales >= SMALLEST_FLOAT16) & (scales <= LARGEST_FLOAT16), scales.astype(np.float16), scales
-                ).astype(np.float32)
-        return keep_finite(scales.astype(np.float32), self.top)
+        rounded = round_scales(scales, self.quantization.scale_type)
+        return rounded if self.quantization.scale_type == FloatType.FLOAT16 else keep_finite(rounded, self.top)
 
     def _levels_of(self, columns: NDArray[np.float32], scale: NDArray[np.float64]) -> NDArray[np.float32]:
         codes = self.codes(columns, scale.astype(np.float32))

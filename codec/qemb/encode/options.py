@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 from qemb.encode.codebook import NORMAL_LEVELS, CodebookEncoder, normal_levels
 from qemb.encode.exact import ExactEncoder
 from qemb.encode.ieee import IeeeEncoder
+from qemb.encode.product import MAX_TRAINED_BITS, ProductEncoder
 from qemb.encode.scaled import LinearEncoder
 from qemb.errors import InvalidError
 from qemb.layout import FloatType, Group, IeeeFormat, Level
@@ -17,7 +18,7 @@ from qemb.quantization import Quantization
 if TYPE_CHECKING:
     from qemb.encode.base import Encoder
 
-SCHEMES = ("linear", "codebook", "float32", "float16", "bfloat16", "exact")
+SCHEMES = ("linear", "codebook", "product", "float32", "float16", "bfloat16", "exact")
 
 
 class EncoderOptions(TypedDict, total=False):
@@ -31,6 +32,7 @@ class EncoderOptions(TypedDict, total=False):
     scale_dtype: str | None
     offset: str | None
     compress: bool | None
+    sub_dim: int | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Options:
     scale_dtype: str | None = None
     offset: str | None = None
     compress: bool | None = None
+    sub_dim: int | None = None
 
     def given(self) -> set[str]:
         """Names of the options that were not left out."""
@@ -70,17 +73,19 @@ def make_encoder(dim: int, options: Options) -> Encoder:
     if scheme in ("linear", "codebook"):
         bits = {"linear": 8, "codebook": 4}[scheme] if bits is None else bits
         return _make_scaled(dim, scheme, bits, options)
+    if scheme == "product":
+        return _make_product(dim, 4 if bits is None else bits, options)
     taken = {"scheme", "effort", "compress"}
     if bits == {"float32": 32, "float16": 16, "bfloat16": 16}.get(scheme):
         taken.add("bits")
-    for name in sorted(options.given() - taken):
-        raise _option(f"scheme {scheme!r} takes no {name}")
+    _refuse(scheme, options, options.given() - taken)
     if scheme == "exact":
         return ExactEncoder(dim)
     return IeeeEncoder(IeeeFormat[scheme.upper()], dim)
 
 
 def _make_scaled(dim: int, scheme: str, bits: int, options: Options) -> Encoder:
+    _refuse(scheme, options, {"sub_dim"})
     allowed = (*range(1, 9), 16) if scheme == "linear" else tuple(NORMAL_LEVELS)
     if bits not in allowed:
         raise _option(f"bits={bits} does not exist for {scheme}; there are {', '.join(map(str, allowed))}")
@@ -105,23 +110,65 @@ def _grouped(dim: int, scheme: str, bits: int, options: Options) -> Quantization
         raise _option("scale='block' and block= (columns that share a scale) go together")
     if block is not None and not 1 <= block <= dim:
         raise _option(f"block={block}; a block has 1 to {dim} columns here")
-    scale_dtype = options.scale_dtype or ("float32" if scheme == "linear" else "float16")
-    if scale_dtype not in ("float32", "float16"):
-        raise _option(f"scale_dtype {scale_dtype!r} does not exist; there are float32, float16")
-    offset = options.offset or ("none" if scheme == "linear" else "mean")
-    if offset not in ("mean", "none"):
-        raise _option(f"offset {offset!r} does not exist; there are mean, none")
+    linear = scheme == "linear"
+    offset_group, offset_type = _offset(options.offset or ("none" if linear else "mean"))
     return Quantization(
-        level=Level.LINEAR if scheme == "linear" else Level.CODEBOOK,
+        level=Level.LINEAR if linear else Level.CODEBOOK,
         bits=bits,
         row_stride=packed_size(dim, bits),
         low_bits=bits,
         scale_group=Group[scale.upper()],
-        scale_type=FloatType[scale_dtype.upper()],
-        offset_group=Group.COLUMN if offset == "mean" else Group.NONE,
-        offset_type=FloatType.FLOAT32 if offset == "mean" else FloatType.NONE,
+        scale_type=_scale_type(options.scale_dtype or ("float32" if linear else "float16")),
+        offset_group=offset_group,
+        offset_type=offset_type,
         scale_block=block or 0,
     )
+
+
+def _make_product(dim: int, bits: int, options: Options) -> Encoder:
+    _refuse("product", options, {"effort", "block"})
+    sub_dim = options.sub_dim or min({1: 8, 2: 4, 3: 3, 4: 2}.get(bits, 1), dim)
+    if not 1 <= sub_dim <= dim:
+        raise _option(f"sub_dim={sub_dim}; a sub-vector has 1 to {dim} values here")
+    code_bits = bits * sub_dim
+    if not 1 <= code_bits <= MAX_TRAINED_BITS:
+        raise _option(f"bits={bits} for each of {sub_dim} values; a trained code has 1 to {MAX_TRAINED_BITS} bits")
+    scale = options.scale or "row"
+    if scale not in ("row", "none"):
+        raise _option(f"scale {scale!r} does not go with scheme 'product'; there are row, none")
+    if scale == "none":
+        _refuse("product", options, {"scale_dtype"})
+    offset_group, offset_type = _offset(options.offset or ("mean" if scale == "row" else "none"))
+    quantization = Quantization(
+        level=Level.PRODUCT,
+        bits=code_bits,
+        row_stride=packed_size(-(-dim // sub_dim), code_bits),
+        low_bits=code_bits,
+        scale_group=Group[scale.upper()],
+        scale_type=FloatType.NONE if scale == "none" else _scale_type(options.scale_dtype or "float16"),
+        offset_group=offset_group,
+        offset_type=offset_type,
+        sub_dim=sub_dim,
+    )
+    return ProductEncoder(quantization, dim, may_widen=options.scale_dtype is None)
+
+
+def _scale_type(name: str) -> FloatType:
+    if name not in ("float32", "float16"):
+        raise _option(f"scale_dtype {name!r} does not exist; there are float32, float16")
+    return FloatType[name.upper()]
+
+
+def _offset(name: str) -> tuple[Group, FloatType]:
+    if name not in ("mean", "none"):
+        raise _option(f"offset {name!r} does not exist; there are mean, none")
+    return (Group.COLUMN, FloatType.FLOAT32) if name == "mean" else (Group.NONE, FloatType.NONE)
+
+
+def _refuse(scheme: str, options: Options, names: set[str]) -> None:
+    """Raise `InvalidError` where one of these options was given: the scheme has no use for it."""
+    for name in sorted(options.given() & names):
+        raise _option(f"scheme {scheme!r} takes no {name}")
 
 
 def _option(message: str) -> InvalidError:

@@ -187,6 +187,15 @@ def sum_rows(one: NDArray[np.float32], two: NDArray[np.float32]) -> NDArray[np.f
     return np.asarray(np.add.reduce(np.multiply(one, two, dtype=np.float64), axis=0))
 
 
+def round_scales(scales: NDArray[Any], element: FloatType) -> NDArray[np.float32]:
+    """Scales rounded to their stored type; those too small or too large for float16 stay as they are, to be found."""
+    if element != FloatType.FLOAT16:
+        return scales.astype(np.float32)
+    fits = (scales >= SMALLEST_FLOAT16) & (scales <= LARGEST_FLOAT16)
+    with np.errstate(over="ignore"):
+        return np.where(fits, scales.astype(np.float16), scales).astype(np.float32)
+
+
 def absmax_scales(largest: NDArray[np.float32], top: int, element: FloatType) -> NDArray[np.float32]:
     """Scales, rounded to their stored type, that map the largest magnitude to the outermost level.
 
