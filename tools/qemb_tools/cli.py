@@ -1,19 +1,22 @@
 """The ``qemb`` command.
 
-Exit codes: 0 done; 1 the file is bad or the answer is no; 2 the command is wrong; 130 interrupted. An error is one
-line on standard error: what, where, and what to do.
+Exit codes: 0 done; 1 the file is bad or the answer is no; 2 the command is wrong; 130 interrupted, and 128 plus the
+signal's number for others that end it. An error is one line on standard error: what, where, and what to do.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _COMMANDS = ("convert", "info", "verify", "get", "nearest", "compare", "formats")
 
@@ -47,20 +50,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : sequence of str, optional
         Arguments without the program's name; those of the process where left out.
     """
+    if sys.stdout is None or sys.stderr is None:  # closed by whoever started us
+        sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
+        sys.stderr = sys.stderr or sys.stdout
     for stream in (sys.stdout, sys.stderr):
         # a token that is no UTF-8, or that the terminal cannot show, must not break the output
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
-    if arguments.version:
-        import qemb
+    try:
+        with _signals_unwind():
+            parser = build_parser()
+            arguments = parser.parse_args(argv)
+            if arguments.version:
+                import qemb
 
-        print(f"qemb {qemb.__version__}")
-        return 0
-    if arguments.command is None:
-        parser.error("a command is missing")
-    return _guarded(arguments)
+                print(f"qemb {qemb.__version__}")
+                return 0
+            if arguments.command is None:
+                parser.error("a command is missing")
+            return _guarded(arguments)
+    except KeyboardInterrupt as interrupt:
+        _complain("interrupted; nothing was written")
+        return 128 + int(interrupt.args[0] if interrupt.args else signal.SIGINT)
+
+
+@contextmanager
+def _signals_unwind() -> Iterator[None]:
+    """Let signals that end the process do it as Ctrl-C does, so that no half of a file is left behind."""
+
+    def stop(number: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _guarded(arguments: argparse.Namespace) -> int:
@@ -87,17 +117,16 @@ def _guarded(arguments: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        _complain(f"{error.strerror}: {error.filename}; check the name")
+        what = "permissions" if isinstance(error, PermissionError) else "name"
+        _complain(f"{error.strerror}: {error.filename}; check the {what}")
         return 2
     except OSError as error:
-        _complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}; nothing was written")
+        place = error.filename or getattr(arguments, "target", None)
+        _complain(f"{error.strerror or error}{f': {place}' if place else ''}; nothing was written")
         return 1
     except MemoryError:
         _complain("the memory is not enough; a .qemb file is read with less than its source takes")
         return 1
-    except KeyboardInterrupt:
-        _complain("interrupted; nothing was written")
-        return 130
     return status
 
 

@@ -18,8 +18,8 @@ from qemb_tools import (
     text,
     word2vec_bin,
 )
-from qemb_tools.interface import ReadOptions, Sink, Source, UsageError, source_error
-from qemb_tools.stream import HEAD, check_file, open_bytes
+from qemb_tools.interface import READ_FLAGS, ReadOptions, Sink, Source, UsageError, source_error
+from qemb_tools.stream import HEAD, STANDARD_INPUT, check_file, is_pipe, open_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,16 +38,24 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format: ``sniff`` looks at the first bytes and the path, ``read`` and ``write`` are None where not offered."""
+    """A format: ``sniff`` looks at the first bytes and the path, ``read`` and ``write`` are None where not offered.
+
+    ``options`` are the fields of `ReadOptions` that reading it has a use for.
+    """
 
     name: str
     help: str
     extensions: tuple[str, ...] = ()
     extra: str = ""
+    options: tuple[str, ...] = ()
     sniff: Callable[[bytes, str], bool] | None = None
     read: Callable[[str, ReadOptions], Source] | None = None
     write: Callable[[Target], Sink] | None = None
 
+
+_LINES = ("encoding", "keep_bytes", "skip_bad")
+_MATRIX = ("tokens", "encoding", "keep_bytes")
+_MATRICES = ("dataset", *_MATRIX)
 
 FORMATS = (
     Format(
@@ -57,38 +65,45 @@ FORMATS = (
     ),
     Format(
         "hdf5", "HDF5; --dataset and --tokens name the parts of foreign files", (".h5", ".hdf5", ".hdf"), "hdf5",
-        sniff=hdf5.sniff, read=hdf5.Hdf5Source, write=lambda t: hdf5.Hdf5Sink(t.path, t.dim, t.metadata),
+        options=_MATRICES, sniff=hdf5.sniff, read=hdf5.Hdf5Source,
+        write=lambda t: hdf5.Hdf5Sink(t.path, t.dim, t.metadata),
     ),
-    Format("npy", "numpy matrix; --tokens names its words", (".npy",), sniff=npy.sniff, read=npy.open_npy),
-    Format("npz", "numpy arrays: a matrix and its words", (".npz",), sniff=npy.sniff_npz, read=npy.open_npz),
+    Format(
+        "npy", "numpy matrix; --tokens names its words", (".npy",),
+        options=_MATRIX, sniff=npy.sniff, read=npy.open_npy,
+    ),
+    Format(
+        "npz", "numpy arrays: a matrix and its words", (".npz",),
+        options=_MATRICES, sniff=npy.sniff_npz, read=npy.open_npz,
+    ),
     Format(
         "gensim", "KeyedVectors, Word2Vec, Doc2Vec, FastText as gensim saves them", (".model", ".kv", ".wv"),
         sniff=gensim_model.sniff, read=gensim_model.open_model,
     ),
     Format(
         "fasttext-bin", "fastText .bin, its words (subword buckets are left out)", (), "gensim",
-        sniff=fasttext_bin.sniff, read=fasttext_bin.open_model,
+        options=("encoding",), sniff=fasttext_bin.sniff, read=fasttext_bin.open_model,
     ),
     Format(
         "word2vec-bin", "word2vec .bin, plain or .gz", (".bin",),
-        sniff=word2vec_bin.sniff, read=word2vec_bin.BinSource,
+        options=("encoding", "keep_bytes"), sniff=word2vec_bin.sniff, read=word2vec_bin.BinSource,
         write=lambda t: word2vec_bin.BinSink(t.path, t.dim, t.rows),
     ),
     Format(
         "llama2c", "the token table of a llama2.c model; --tokens names its words",
-        sniff=llama2c.sniff, read=llama2c.open_table,
+        options=_MATRIX, sniff=llama2c.sniff, read=llama2c.open_table,
     ),
     Format(
         "safetensors", "a token table in safetensors, or a model2vec folder", (".safetensors",),
-        sniff=safetensors.sniff, read=safetensors.open_tensors,
+        options=_MATRICES, sniff=safetensors.sniff, read=safetensors.open_tensors,
     ),
     Format(
         "text", "word2vec text, GloVe, fastText .vec; plain or .gz; - is standard input", (".vec", ".txt"),
-        sniff=text.sniff, read=text.open_text, write=lambda t: text.TextSink(t.path, t.dim, t.rows),
+        options=_LINES, sniff=text.sniff, read=text.open_text, write=lambda t: text.TextSink(t.path, t.dim, t.rows),
     ),
     Format(
         "glove", "text without a header line, even if the first line looks like one",
-        read=text.open_glove, write=lambda t: text.TextSink(t.path, t.dim, t.rows, header=False),
+        options=_LINES, read=text.open_glove, write=lambda t: text.TextSink(t.path, t.dim, t.rows, header=False),
     ),
 )  # fmt: skip
 """In the order in which they are tried: magic numbers first, text last, because text has no mark of its own."""
@@ -121,9 +136,9 @@ def recognize(path: str) -> Format:
     """
     if Path(path).is_dir() and safetensors.sniff(b"", path):
         return by_name("safetensors")
+    if is_pipe(path):
+        return by_name("text")  # what is looked at would be gone when it is read
     check_file(path)
-    if path == "-":
-        return by_name("text")
     with open_bytes(path) as stream:
         head = stream.peek(HEAD)[:HEAD]
     if not head:
@@ -162,7 +177,12 @@ def open_source(path: str, options: ReadOptions | None = None, format_name: str 
     format_ = by_name(format_name) if format_name else recognize(path)
     if format_.read is None:
         raise UsageError(f"{format_.name} can be written but not read")
-    source = format_.read(path, options or ReadOptions())
+    options = options or ReadOptions()
+    useless = [name for name in options.given() if name not in format_.options]
+    if useless:
+        flags = ", ".join(READ_FLAGS[name] for name in useless)
+        raise UsageError(f"{path} is read as {format_.name}, which has no use for {flags}; leave that out")
+    source = format_.read(path, options)
     source.metadata.setdefault("source", format_.name)
     return source
 
@@ -175,6 +195,8 @@ def create_sink(target: Target, format_name: str | None = None) -> Sink:
     UsageError
         The format is not known, cannot be written, or needs an extra that is not installed.
     """
+    if target.path in ("", STANDARD_INPUT):
+        raise UsageError("nothing is written to standard output; name a file")
     format_ = by_name(format_name) if format_name else by_extension(target.path, to_write=True)
     if format_ is None:
         raise UsageError(f"the name {target.path} tells no format that can be written; name it with --to")

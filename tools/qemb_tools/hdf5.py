@@ -17,10 +17,11 @@ Any other file is read by naming its parts: ``--dataset /path/to/matrix`` and ``
 # ruff: noqa: ANN401 - h5py has no types
 from __future__ import annotations
 
+import io
 import json
 import os
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -178,6 +179,42 @@ class Hdf5Source(Source):
         raise source_error("the tokens are not strings; name another dataset or a file: --tokens", f"row {row:,}")
 
 
+class _Output:
+    """The file under HDF5, which never learns that writing failed: it would crash the process as it closes.
+
+    The first error is kept for `check` to raise, and nothing is written after it.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.error: OSError | None = None
+        self._raw: io.FileIO = file.raw  # type: ignore[attr-defined]  # HDF5 has buffers of its own
+        self.seek, self.tell, self.read, self.readinto = (
+            getattr(self._raw, n) for n in ("seek", "tell", "read", "readinto")
+        )
+
+    def write(self, data: memoryview) -> int:
+        rest = memoryview(data)
+        while len(rest) and self.error is None:
+            try:
+                rest = rest[self._raw.write(rest) :]
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def truncate(self, size: int) -> None:
+        try:
+            self._raw.truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
 class Hdf5Sink(Sink):
     """An HDF5 file in the layout above, grown batch by batch."""
 
@@ -186,8 +223,9 @@ class Hdf5Sink(Sink):
         self.notes = []
         self._rows = 0
         self._target = AtomicFile(path)
+        self._output = _Output(self._target.file)
         try:
-            self._file = h5py.File(self._target.file, "w")
+            self._file = h5py.File(self._output, "w")
             self._file.attrs.update({"format": _FORMAT, "version": _VERSION})
             text = json.dumps(metadata, ensure_ascii=False)
             if len(text.encode()) <= _LONGEST_ATTRIBUTE:
@@ -228,15 +266,17 @@ class Hdf5Sink(Sink):
                 self._grow("counts", "<u8").resize(self._rows, axis=0)
             _extend(self._file["counts"], batch.counts)
         self._rows += len(batch.tokens)
+        self._output.check()
 
     def finish(self) -> None:
         """Publish the file."""
         self._file.close()
+        self._output.check()
         self._target.commit()
 
     def abort(self) -> None:
         """Throw away what was written."""
-        with suppress(OSError, RuntimeError):  # closing writes, and the disk may be full
+        with suppress(OSError, RuntimeError):
             self._file.close()
         self._target.abort()
 

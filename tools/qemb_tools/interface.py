@@ -6,7 +6,8 @@ A format is one file beside this one; ``formats.py`` lists them all.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import qemb
@@ -45,6 +46,16 @@ def source_error(message: str, where: str, offset: int | None = None) -> qemb.In
     return qemb.InvalidError("invalid.source", " ".join(message.splitlines()), where=where, offset=offset)
 
 
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Put the name of a ``.qemb`` file into the codec's errors, which know places in it only."""
+    try:
+        yield
+    except qemb.QembError as error:
+        where = f"{path}, {error.where}" if error.where else path
+        raise type(error)(error.code, error.message, where=where, offset=error.offset) from None
+
+
 def batch_rows(dim: int) -> int:
     """Rows of a batch for sources that may choose: bounded memory whatever the dimension."""
     return max(1, BATCH_VALUES // dim)
@@ -61,7 +72,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How to read a source; what a format has no use for it passes over.
+    """How to read a source; `open_source` refuses what the format has no use for.
 
     Attributes
     ----------
@@ -82,6 +93,20 @@ class ReadOptions:
     encoding: str | None = None
     keep_bytes: bool = False
     skip_bad: bool = False
+
+    def given(self) -> list[str]:
+        """Names of the options that are not at their default."""
+        return [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+
+
+READ_FLAGS = {
+    "tokens": "--tokens",
+    "dataset": "--dataset",
+    "encoding": "--encoding",
+    "keep_bytes": "--bytes",
+    "skip_bad": "--skip-bad",
+}
+"""What the command calls them."""
 
 
 class Source(ABC):

@@ -17,7 +17,7 @@ _HEADER = struct.Struct("<7i")
 
 def sniff(head: bytes, path: str) -> bool:
     """Whether the seven settings fit together and give the file's size to the byte."""
-    if len(head) < _HEADER.size or path == "-" or not os.path.isfile(path):
+    if len(head) < _HEADER.size or not os.path.isfile(path):
         return False
     dim, hidden, layers, heads, kv_heads, vocabulary, length = _HEADER.unpack_from(head)
     rows = abs(vocabulary)  # negative where the output layer has weights of its own

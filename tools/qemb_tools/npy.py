@@ -27,7 +27,7 @@ def sniff(head: bytes, path: str) -> bool:  # noqa: ARG001 - every format's snif
 
 def sniff_npz(head: bytes, path: str) -> bool:
     """Whether this is an ``.npz`` file: a zip whose members are arrays."""
-    if not head.startswith(b"PK\x03\x04") or path == "-":
+    if not head.startswith(b"PK\x03\x04"):
         return False
     try:
         with zipfile.ZipFile(path) as archive:

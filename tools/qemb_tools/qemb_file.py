@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import qemb
-from qemb_tools.interface import Batch, ReadOptions, Sink, Source, UsageError, batch_rows
+from qemb_tools.interface import Batch, ReadOptions, Sink, Source, UsageError, batch_rows, naming
 from qemb_tools.stream import check_file
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ class QembSource(Source):
     def __init__(self, path: str, options: ReadOptions) -> None:  # noqa: ARG002 - no option applies
         super().__init__()
         check_file(path)
-        self._embedding = qemb.open(path)
+        self._path = path
+        with naming(path):
+            self._embedding = qemb.open(path)
+            self.metadata = dict(self._embedding.metadata)
         self.dim = self._embedding.dim
         self.rows = self.expected = len(self._embedding)
-        self.metadata = dict(self._embedding.metadata)
         left = self._embedding.total_rows - len(self._embedding)
         if left:
             self.notes.append(f"rows past the tokens (subword buckets), left out: {left:,}")
@@ -40,12 +42,13 @@ class QembSource(Source):
     def batches(self) -> Iterator[Batch]:
         """Yield slices of the table."""
         step = batch_rows(self.dim)
-        counts = self._embedding.counts
         raw = self._embedding.tokens.raw
-        for start in range(0, self.rows or 0, step):
-            stop = min(start + step, self.rows or 0)
-            tokens = [raw(row) for row in range(start, stop)]
-            yield Batch(tokens, self._embedding.matrix(start, stop), None if counts is None else counts[start:stop])
+        with naming(self._path):
+            counts = self._embedding.counts
+            for start in range(0, self.rows or 0, step):
+                stop = min(start + step, self.rows or 0)
+                tokens = [raw(row) for row in range(start, stop)]
+                yield Batch(tokens, self._embedding.matrix(start, stop), None if counts is None else counts[start:stop])
 
 
 class QembSink(Sink):

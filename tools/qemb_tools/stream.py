@@ -46,10 +46,20 @@ class _Gunzip(io.RawIOBase):
         super().close()
 
 
+STANDARD_INPUT = "-"
+
+
+def is_pipe(path: str) -> bool:
+    """Whether a source can be read only once, front to back: standard input, a named pipe, ``<(command)``."""
+    return path == STANDARD_INPUT or (Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir())
+
+
 def check_file(path: str) -> None:
-    """Raise `UsageError` unless ``path`` is a file that exists (or ``-``, standard input)."""
-    if path == "-":
-        return
+    """Raise `UsageError` unless ``path`` is a file that exists."""
+    if path == STANDARD_INPUT:
+        raise UsageError("standard input is read as text or word2vec .bin alone; name a file")
+    if not path:
+        raise UsageError("the name of a file is empty; name one")
     if Path(path).is_dir():
         raise UsageError(f"{path} is a folder; name a file in it")
     if not Path(path).exists():
@@ -61,8 +71,14 @@ def open_bytes(path: str) -> io.BufferedReader:
 
     ``peek()`` on what is returned gives the first bytes without consuming them, on pipes too.
     """
-    check_file(path)
-    raw = io.FileIO(0, closefd=False) if path == "-" else io.FileIO(path)
+    if path == STANDARD_INPUT:
+        try:
+            raw = io.FileIO(0, closefd=False)
+        except OSError:
+            raise UsageError("standard input is closed; name a file, or give it one") from None
+    else:
+        check_file(path)
+        raw = io.FileIO(path)
     plain: io.BufferedReader = io.BufferedReader(raw, buffer_size=HEAD)
     if plain.peek(2)[:2] == b"\x1f\x8b":
         return io.BufferedReader(_Gunzip(plain, path), buffer_size=HEAD)

@@ -17,7 +17,7 @@ from qemb.atomic import AtomicFile
 from qemb_tools.decimals import parse_decimals, parse_floats
 from qemb_tools.interface import MAX_DIM, Batch, ReadOptions, Source, source_error
 from qemb_tools.rowfile import RowFile
-from qemb_tools.stream import is_compressed, open_bytes
+from qemb_tools.stream import is_compressed, is_pipe, open_bytes
 from qemb_tools.tokens import check_encoding, show, to_utf8
 
 if TYPE_CHECKING:
@@ -145,6 +145,10 @@ class TextSource(Source):
             return usual
         if not 1 <= dim <= MAX_DIM:
             raise source_error(f"the header promises {dim:,} numbers a row; mend it", f"{self._path}, line 1")
+        if usual != dim and b"\0" in block:
+            raise source_error(
+                "there are bytes in it that are no text; if this is word2vec .bin, say --from word2vec-bin", self._path
+            )
         if usual != dim:
             raise source_error(
                 f"the header promises {dim:,} numbers a row and the rows have {usual:,}; mend or remove the header",
@@ -153,7 +157,7 @@ class TextSource(Source):
         return dim
 
     def _estimate_rows(self, block: bytes) -> int | None:
-        if self._path == "-" or is_compressed(self._stream) or not block:
+        if is_pipe(self._path) or is_compressed(self._stream) or not block:
             return None
         return round(os.path.getsize(self._path) / len(block) * (block.count(b"\n") + (not block.endswith(b"\n"))))
 

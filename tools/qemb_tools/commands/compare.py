@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +31,7 @@ def add_to(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the figures."""
+    from qemb_tools.commands.output import print_json
     from qemb_tools.compare import compare
     from qemb_tools.interface import UsageError
 
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = compare(arguments.a, arguments.b, rows=arguments.rows, queries=arguments.queries)
     sizes = {"size_a": _size(arguments.a), "size_b": _size(arguments.b)}
     if arguments.json:
-        print(json.dumps(result.to_dict() | sizes, indent=2))
+        print_json(result.to_dict() | sizes)
         return 0
     print(f"shared words       {result.shared:,} of the first {result.rows_a:,} of A")
     print(f"relative error     {result.relative_error:.6f}")

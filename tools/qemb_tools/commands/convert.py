@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,14 +47,17 @@ def add_to(commands: Subparsers) -> None:
     parser.add_argument(
         "--metadata", action="append", default=[], metavar="KEY=VALUE", help="store this in the file too"
     )
+    parser.add_argument("--json", action="store_true", help="print the summary and the notes as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert; print a summary on standard output and notes on standard error."""
+    from qemb_tools.commands.output import print_json
     from qemb_tools.convert import convert
     from qemb_tools.interface import ReadOptions, UsageError
+    from qemb_tools.stream import is_pipe
 
     metadata = {}
     for item in arguments.metadata:
@@ -80,10 +84,14 @@ def run(arguments: argparse.Namespace) -> int:
         show_progress=not arguments.quiet,
         **writer,
     )
+    if arguments.json:
+        print_json({"source": arguments.source, "target": arguments.target, **asdict(summary)})
+        return 0
     for note in summary.notes:
         print(f"qemb: note: {note}", file=sys.stderr)
     if not arguments.quiet:
-        before = "" if not os.path.isfile(arguments.source) else f"{os.path.getsize(arguments.source):,} bytes -> "
+        known = not is_pipe(arguments.source) and os.path.isfile(arguments.source)
+        before = f"{os.path.getsize(arguments.source):,} bytes -> " if known else ""
         kind = f", {summary.scheme}" if summary.scheme else ""
         dropped = f", duplicates left out: {summary.duplicates:,}" if summary.duplicates else ""
         table = f"{summary.rows:,} rows x {summary.dim:,}{kind}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ def add_to(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line a format: its name, what can be done, the extra it needs, what it is."""
+    from qemb_tools.commands.output import print_json
     from qemb_tools.formats import FORMATS
 
     rows = [
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         for f in FORMATS
     ]
     if arguments.json:
-        print(json.dumps(rows, indent=2))
+        print_json(rows)
     else:
         for row in rows:
             can = f"{'read' if row['read'] else '':<5}{'write' if row['write'] else '':<6}"

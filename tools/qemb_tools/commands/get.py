@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ def add_to(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a line of text a word, numbers in their shortest exact form."""
     from qemb_tools.commands.opening import open_embedding, require_words
+    from qemb_tools.commands.output import print_json
 
     with open_embedding(arguments.file) as embedding:
         require_words(embedding, arguments.words, arguments.file)
@@ -32,12 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     # str() of a float32 gives its shortest exact form; of a Python float it would print the digits of a double
     rows = [[str(value) for value in vector] for vector in vectors]
     if arguments.json:
-        print(
-            json.dumps(
-                {word: [float(v) for v in row] for word, row in zip(arguments.words, rows, strict=True)},
-                ensure_ascii=False,
-            )
-        )
+        print_json({word: [float(v) for v in row] for word, row in zip(arguments.words, rows, strict=True)})
     else:
         for word, row in zip(arguments.words, rows, strict=True):
             print(word, *row)

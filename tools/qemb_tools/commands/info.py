@@ -24,12 +24,13 @@ def add_to(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print it, a line an item."""
     from qemb_tools.commands.opening import open_embedding
+    from qemb_tools.commands.output import print_json
 
     with open_embedding(arguments.file) as embedding:
         information = embedding.info.to_dict()
         information.setdefault("metadata", embedding.metadata)
     if arguments.json:
-        print(json.dumps(information, ensure_ascii=False, indent=2))
+        print_json(information)
     else:
         _print(information, "")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ def add_to(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a line a neighbour: the word, a tab, its cosine."""
     from qemb_tools.commands.opening import open_embedding, require_words
+    from qemb_tools.commands.output import print_json
     from qemb_tools.interface import UsageError
 
     if arguments.k < 1:
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             found = embedding.nearest(positive[0], k=arguments.k)
     if arguments.json:
-        print(json.dumps([{"word": word, "cosine": float(score)} for word, score in found], ensure_ascii=False))
+        print_json([{"word": word, "cosine": score} for word, score in found])
     else:
         for word, score in found:
             print(f"{word}\t{score:.4f}")

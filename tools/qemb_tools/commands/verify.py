@@ -17,6 +17,7 @@ def add_to(commands: Subparsers) -> None:
     """Declare the command."""
     parser = commands.add_parser("verify", help=_HELP, description=_HELP)
     parser.add_argument("files", metavar="FILE", nargs="+")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
@@ -24,15 +25,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Check each file, also after one that is bad; 1 if any is."""
     import qemb
     from qemb_tools.commands.opening import open_embedding
+    from qemb_tools.commands.output import print_json
 
-    status = 0
+    results: list[dict[str, object]] = []
     for name in arguments.files:
         try:
             with open_embedding(name) as embedding:
                 embedding.verify()
         except qemb.QembError as error:
             print(f"qemb: {name}: {error}", file=sys.stderr)
-            status = 1
+            wrong = {"code": error.code, "message": error.message, "where": error.where, "offset": error.offset}
+            results.append({"file": name, "good": False, "error": wrong})
         else:
-            print(f"{name}: good")
-    return status
+            if not arguments.json:
+                print(f"{name}: good")
+            results.append({"file": name, "good": True, "error": None})
+    if arguments.json:
+        print_json(results)
+    return int(not all(result["good"] for result in results))
