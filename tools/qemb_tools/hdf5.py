@@ -17,7 +17,6 @@ Any other file is read by naming its parts: ``--dataset /path/to/matrix`` and ``
 # ruff: noqa: ANN401 - h5py has no types
 from __future__ import annotations
 
-import io
 import json
 import os
 from contextlib import ExitStack, suppress
@@ -42,6 +41,7 @@ from qemb_tools.stream import check_file
 from qemb_tools.tokens import decodes, read_tokens
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator
 
 _FORMAT = "qemb-hdf5"
@@ -194,7 +194,7 @@ class _Output:
 
     def write(self, data: memoryview) -> int:
         rest = memoryview(data)
-        while len(rest) and self.error is None:
+        while rest and self.error is None:
             try:
                 rest = rest[self._raw.write(rest) :]
             except OSError as error:
