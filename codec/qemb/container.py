@@ -16,7 +16,7 @@ from qemb import layout
 from qemb.atomic import AtomicFile
 from qemb.checksum import crc32c
 from qemb.errors import InvalidError, LimitError, MalformedError, UnsupportedError
-from qemb.frames import MIN_SAVING, SAMPLE, decompress, make_compressor
+from qemb.frames import FRAME_ENTRY, MIN_SAVING, SAMPLE, decompress, make_compressor
 from qemb.layout import ALIGNMENT, KINDS, MAX_OFFSET, Codec
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 HEADER_SIZE = layout.Header.sizeof()
 ENTRY_SIZE = layout.SectionEntry.sizeof()
-FRAME_ENTRY = layout.dtype(layout.FrameEntry)
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,22 @@ gets the same bits. ``offset + scale * level`` is a product and a sum, each roun
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from qemb import layout
+from qemb.decimal import DecimalLevels
 from qemb.errors import InvalidError
 from qemb.layout import HIGH_KINDS, Group, IeeeFormat, Level
 from qemb.packing import packed_size, unpack
 from qemb.quantization import Quantization, float_dtype
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
-    from qemb.container import Container
     from qemb.transform import Hadamard
 
 Selection = slice | np.ndarray
@@ -30,25 +31,49 @@ TILE_VALUES = 1 << 16
 """Values decoded at a time: a float32 tile of a quarter of a megabyte stays in the cache of one core."""
 
 
+class Sections(Protocol):
+    """Raw bytes of sections by kind: a file's, or what an encoder is about to write."""
+
+    @property
+    def sections(self) -> Collection[str]:
+        """The kinds that there are."""
+        ...
+
+    def read(self, kind: str, start: int, stop: int) -> NDArray[np.uint8]:
+        """Bytes ``start`` to ``stop`` of a section."""
+        ...
+
+    def read_rows(self, kind: str, stride: int, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Rows of ``stride`` bytes picked out of a section, shape (n, stride)."""
+        ...
+
+    def array(self, kind: str, element: str | np.dtype[Any]) -> NDArray[Any]:
+        """A whole section as an array of ``element``."""
+        ...
+
+
 class Decoder:
     """Decodes rows of one file.
 
     Parameters
     ----------
-    container : Container
+    container : Sections
         The open file; its sections have been checked against the descriptor.
+    dim : int
+        Values in a row.
     quantization : Quantization
         The descriptor.
     transform : Hadamard or None
         The rotation, if there is one.
     """
 
-    def __init__(self, container: Container, quantization: Quantization, transform: Hadamard | None) -> None:
+    def __init__(self, container: Sections, dim: int, quantization: Quantization, transform: Hadamard | None) -> None:
         self.container = container
         self.quantization = quantization
         self.transform = transform
-        self.dim = container.header.dim
-        self.codes_per_row = quantization.codes_per_row(self.dim)
+        self.dim = dim
+        self.codes_per_row = quantization.codes_per_row(dim)
+        self._decimal = DecimalLevels(quantization)
         self._tables: tuple[NDArray[Any], int] | None = None
         self._vectors: NDArray[np.float32] | None = None
         self._exceptions: tuple[NDArray[np.uint64], NDArray[np.uint32]] | None = None
@@ -97,7 +122,7 @@ class Decoder:
             case Level.PRODUCT:
                 return self._product_levels(rows, count)
             case Level.DECIMAL:
-                values = decode_decimal(self.codes(rows, count), q)
+                values = self._decimal.values(self.codes(rows, count))
                 self._put_exceptions(rows, values)
                 return values
             case Level.IEEE:
@@ -258,59 +283,3 @@ def decode_ieee(codes: NDArray[Any], kind: IeeeFormat) -> NDArray[np.float32]:
         high = (raw & np.uint32(0x8000)) << np.uint32(16) | np.uint32(0x7F800000)
         values.view(np.uint32)[nan] = high | (raw & np.uint32(0x3FF)) << np.uint32(13)
     return values
-
-
-def decode_decimal(codes: NDArray[Any], q: Quantization) -> NDArray[np.float32]:
-    """Ranks of decimal numbers to the nearest float32, ties to even.
-
-    Raises
-    ------
-    InvalidError
-        ``invalid.code`` for a code past the last rank.
-    """
-    top = q.max_rank
-    rank = codes.astype(np.int64) - top
-    if bool((rank > top).any()):
-        raise InvalidError("invalid.code", f"a code is past {2 * top:,}, the last rank", where="section CODE")
-    magnitude = np.abs(rank)
-    decade = 9 * 10 ** (q.digits - 1)
-    above = np.maximum(magnitude - 10**q.digits, 0)
-    wide = magnitude >= 10**q.digits
-    exponent = np.where(wide, q.exponent_min + 1 + above // decade, q.exponent_min)
-    significand = np.where(wide, 10 ** (q.digits - 1) + above % decade, magnitude)
-    values = scaled_decimal(significand, exponent)
-    return np.where(rank < 0, -values, values).astype(np.float32)
-
-
-def scaled_decimal(significand: NDArray[np.int64], exponent: NDArray[np.int64]) -> NDArray[np.float32]:
-    """``significand * 10**exponent`` rounded once, to the nearest float32, ties to even.
-
-    Powers of ten up to 10^22 are exact in float64, so one product or quotient gives the nearest float64. Rounding
-    that again is right unless it fell on a tie between two float32, or below their normal range: those few are
-    settled with exact fractions.
-    """
-    power = 10.0 ** np.arange(23)
-    small = np.abs(exponent) <= 22
-    magnitude = power[np.where(small, np.abs(exponent), 0)]
-    exact = significand.astype(np.float64)
-    with np.errstate(over="ignore", under="ignore"):
-        near = np.where(exponent < 0, exact / magnitude, exact * magnitude)
-        values = near.astype(np.float32)
-    tie = near.view(np.uint64) & np.uint64((1 << 29) - 1) == np.uint64(1 << 28)
-    doubtful = (~small | tie | (near < 2.0**-126) | (near > 2.0**127)) & (significand != 0)
-    for place in np.argwhere(doubtful):
-        at = tuple(place)
-        values[at] = nearest_float32(Fraction(int(significand[at])) * Fraction(10) ** int(exponent[at]))
-    return values
-
-
-def nearest_float32(value: Fraction) -> np.float32:
-    """The float32 nearest to a fraction that is not negative, ties to even, infinity past the largest."""
-    if value == 0:
-        return np.float32(0)
-    exponent = max(value.numerator.bit_length() - value.denominator.bit_length() - 1, -126)
-    while value >= Fraction(2) ** (exponent + 1):
-        exponent += 1
-    units = round(value / Fraction(2) ** (exponent - 23))  # Python rounds fractions half to even
-    with np.errstate(over="ignore"):
-        return np.float32(float(units) * 2.0 ** (exponent - 23))

@@ -40,6 +40,8 @@ class Info:
     rows: int
     dim: int
     scheme: str
+    values: str
+    """What values are and what they take, in words: "five significant decimal digits, 18.1 bits a value"."""
     bits: int
     window: int
     sub_dim: int
@@ -90,7 +92,7 @@ class Embedding:
         """Rows in the table; more than the tokens where subword buckets follow them."""
         self.tokens = Tokens(self._container)
         """The vocabulary, a sequence of str in row order."""
-        self._decoder = Decoder(self._container, self._quantization, self._transform)
+        self._decoder = Decoder(self._container, self.dim, self._quantization, self._transform)
         self._searcher: Searcher | None = None
         self._metadata: dict[str, Any] | None = None
 
@@ -272,6 +274,7 @@ class Embedding:
             for kind, section in sections.items()
             if kind in {"QUAN", "TRNS", "LEVL", "SCAL", "OFFS", "CODE", "EXCP", *layout.HIGH_KINDS}
         )
+        bits_per_value = 8 * vectors / (header.rows * header.dim) if header.rows else 0.0
         return Info(
             path=self._container.name,
             version=f"{header.major}.{header.minor}",
@@ -279,6 +282,7 @@ class Embedding:
             rows=header.rows,
             dim=header.dim,
             scheme=q.scheme,
+            values=f"{q.values}, {bits_per_value:.1f} bits a value",
             bits=q.bits,
             window=q.window,
             sub_dim=q.sub_dim,
@@ -287,7 +291,7 @@ class Embedding:
             transform="none" if self._transform is None else f"hadamard, {self._transform.rounds} rounds",
             byte_tokens=bool(header.required_features & layout.FEATURE_BYTE_TOKENS),
             file_size=header.file_size,
-            bits_per_value=round(8 * vectors / (header.rows * header.dim), 4) if header.rows else 0.0,
+            bits_per_value=round(bits_per_value, 4),
             sections={kind: section.stored_size for kind, section in sections.items()},
             metadata=self.metadata,
         )
@@ -302,7 +306,7 @@ class Embedding:
         """
         from qemb.verify import OpenFile, verify
 
-        verify(OpenFile(self._decoder, self.tokens, lambda: self.metadata))
+        verify(OpenFile(self._container, self._decoder, self.tokens, lambda: self.metadata))
 
     def close(self) -> None:
         """Let go of the file. Arrays that were handed out stay good; everything else raises ValueError from now on."""

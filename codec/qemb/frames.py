@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import zstandard
 
+from qemb import layout
 from qemb.errors import MalformedError
 from qemb.layout import MAX_FRAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FRAME_ENTRY = layout.dtype(layout.FrameEntry)
 FRAME_BYTES = 1 << 15
 """Raw bytes of a frame, about. One row costs one frame: decoding 32 KiB and its checksum take 30 microseconds. Frames
 of 64 KiB would save 0.2%."""
 MIN_SAVING = 0.03
 """What frames have to save, as a share of the raw size, to be worth decoding; so also a slower compressor."""
-SAMPLE = 8 * FRAME_BYTES
+SAMPLE = 2 * FRAME_BYTES
 """Raw bytes that each compressor is tried on."""
 
 _LITERALS = zstandard.ZstdCompressionParameters(
@@ -51,6 +53,14 @@ def make_compressor(sample: bytes, size: int) -> zstandard.ZstdCompressor:
         if best is None or total < least - MIN_SAVING * len(sample):
             best, least = compressor, total
     return best or zstandard.ZstdCompressor(compression_params=_LITERALS)
+
+
+def literal_size(data: bytes, size: int) -> int:
+    """Bytes that ``data`` takes in frames of ``size`` bytes by Huffman coding, their table counted, or as it is."""
+    compressor = zstandard.ZstdCompressor(compression_params=_LITERALS)
+    pieces = [data[start : start + size] for start in range(0, len(data), size)]
+    framed = sum(min(len(compressor.compress(piece)), len(piece)) + FRAME_ENTRY.itemsize for piece in pieces)
+    return framed if framed <= (1 - MIN_SAVING) * len(data) else len(data)
 
 
 class _Decompressors(threading.local):

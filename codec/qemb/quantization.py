@@ -21,6 +21,7 @@ MAX_PRODUCT_BITS = 16
 MAX_LEVEL = 2**24
 """Every linear level is within this, so that float32 holds it exactly."""
 _WHERE = "section QUAN"
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,27 @@ class Quantization:
         if self.level == Level.IEEE:
             return self.format.name.lower()
         return self.level.name.lower()
+
+    @property
+    def values(self) -> str:
+        """What values are, in words."""
+        each = {Group.ROW: "row", Group.COLUMN: "column", Group.BLOCK: f"block of {self.scale_block} columns"}
+        match self.level:
+            case Level.LINEAR:
+                shared = f"a scale for each {each[self.scale_group]}" if self.scale_group in each else "one scale"
+                return f"int{self.bits} with {shared}"
+            case Level.CODEBOOK if self.window == self.bits:
+                return f"{1 << self.bits} levels"
+            case Level.CODEBOOK:
+                return f"{1 << self.window:,} levels, {self.bits} bits each chosen by the codes before"
+            case Level.PRODUCT:
+                return f"parts of {self.sub_dim} values, each one of {1 << self.bits:,}"
+            case Level.IEEE:
+                return self.format.name.lower()
+            case Level.DECIMAL:
+                if self.exponent_min == self.exponent_max < 0:
+                    return f"decimal numbers with {_count(-self.exponent_min)} digits after the point"
+                return f"{_count(self.digits)} significant decimal digits"
 
     def group_count(self, group: Group, block: int, rows: int, dim: int) -> int:
         """How many scales, or offsets, a table has."""
@@ -132,6 +154,10 @@ class Quantization:
                 }
             )
         )
+
+
+def _count(number: int) -> str:
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
 
 
 def float_size(element: FloatType) -> int:

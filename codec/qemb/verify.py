@@ -38,15 +38,12 @@ _SMALLEST, _PAST_LARGEST = 2.0**-149, 2.0**128
 class OpenFile:
     """What the checks look at: the parts of an open file."""
 
+    container: Container
+    """The bytes, by section."""
     decoder: Decoder
     tokens: Tokens
     metadata: Callable[[], object]
     """Reads and checks the metadata."""
-
-    @property
-    def container(self) -> Container:
-        """The bytes, by section."""
-        return self.decoder.container
 
     @property
     def rows(self) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
-from qemb.encode.base import TILE_ROWS, ScaleRangeError
+from qemb.encode.base import TILE_ROWS, MisfitError
 from qemb.encode.options import EncoderOptions, Options, make_encoder
 from qemb.errors import InvalidError
 from qemb.rows import RowWriter
@@ -67,7 +67,10 @@ class Writer(RowWriter):
         super().__init__(path, dim=dim, metadata=metadata, index=index, duplicates=duplicates)
         chosen = Options(**options)
         self._encoder = make_encoder(dim, chosen)
-        self._compress = "all" if chosen.compress else "none"
+        if chosen.compress is None:
+            self._compress = "rows" if self._encoder.compress_rows else "none"
+        else:
+            self._compress = "all" if chosen.compress else "none"
         self._pending: list[NDArray[np.float32]] = []
         self._pending_rows = 0
         self._spool: Spool | None = None
@@ -121,7 +124,8 @@ class Writer(RowWriter):
 
     def _flush(self, *, everything: bool) -> None:
         """Pass whole tiles on, whatever batches they came in: tiles decide sums, and so the file."""
-        rows = np.concatenate(self._pending) if self._pending else np.empty((0, self.dim), np.float32)
+        pending = self._pending or [np.empty((0, self.dim), np.float32)]
+        rows = pending[0] if len(pending) == 1 else np.concatenate(pending)
         stop = len(rows) if everything else len(rows) // TILE_ROWS * TILE_ROWS
         for low in range(0, stop, TILE_ROWS):
             tile = rows[low : min(low + TILE_ROWS, stop)]
@@ -135,7 +139,7 @@ class Writer(RowWriter):
         self._pending_rows = len(rest)
 
     def _encode_spool(self, spool: Spool) -> None:
-        """Encode every row of the spool, and start again with float32 scales where float16 ones turn out too narrow."""
+        """Encode every row of the spool, and start again where what was chosen turns out too narrow."""
 
         def tiles() -> Iterator[NDArray[np.float32]]:
             for data in spool.pieces(TILE_ROWS * self.dim * 4):
@@ -147,7 +151,7 @@ class Writer(RowWriter):
                 self._table = self._begin(self._encoder)
                 for tile in tiles():
                     self._encode(tile, self._table)
-            except ScaleRangeError:
+            except MisfitError:
                 if self._table is not None:
                     self._table.abort()
                 if not self._encoder.widen():

@@ -1,11 +1,9 @@
 """Sections in zstd frames: the same contents, smaller, and one row costs one frame of each section."""
 
 import os
-import struct
 
 import numpy as np
 import pytest
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,28 +25,9 @@ def table(rows, dim, seed=0):
     return [f"a common beginning {i}" for i in range(rows)], values
 
 
-def read_sections(path):
-    """Raw bytes, stored size and codec of each section, by struct and zstandard alone."""
-    data = path.read_bytes()
-    found = {}
-    for number in range(struct.unpack_from("<I", data, 12)[0]):
-        kind, _, codec, at, stored, raw, frame, _ = struct.unpack_from("<4sHHQQQII", data, 64 + 40 * number)
-        whole = data[at : at + stored]
-        if codec == 1:
-            entries = list(struct.iter_unpack("<QII", whole[stored - 16 * -(-raw // frame) :]))
-            sizes = [min(frame, raw - frame * number) for number in range(len(entries))]
-            parts = [whole[start : start + size] for start, size, _ in entries]
-            whole = b"".join(
-                part if len(part) == size else zstandard.ZstdDecompressor().decompress(part)
-                for part, size in zip(parts, sizes, strict=True)
-            )
-        found[kind.decode()] = whole, stored, codec
-    return found
-
-
 @given(rows=st.integers(0, 400), dim=st.integers(1, 40), options=st.sampled_from(OPTIONS))
 @settings(max_examples=25, deadline=None)
-def test_the_contents_are_those_of_the_plain_file(tmp_path_factory, rows, dim, options):
+def test_the_contents_are_those_of_the_plain_file(read_sections, tmp_path_factory, rows, dim, options):
     folder = tmp_path_factory.mktemp("compress")
     tokens, matrix = table(rows, dim)
     qemb.write(folder / "plain.qemb", tokens, matrix, **options)
@@ -63,7 +42,7 @@ def test_the_contents_are_those_of_the_plain_file(tmp_path_factory, rows, dim, o
         assert list(embedding) == tokens
 
 
-def test_frames_stay_only_where_they_save_three_percent(tmp_path):
+def test_frames_stay_only_where_they_save_three_percent(read_sections, tmp_path):
     rng = np.random.default_rng(1)
     # 8-bit levels of uniform noise do not shrink; the words and their offsets do
     tokens, _ = table(5000, 1)
@@ -75,7 +54,7 @@ def test_frames_stay_only_where_they_save_three_percent(tmp_path):
         assert stored <= 0.97 * len(raw) if codec else stored == len(raw), kind
 
 
-def test_codes_of_few_bits_of_entropy_shrink_to_it(tmp_path):
+def test_codes_of_few_bits_of_entropy_shrink_to_it(read_sections, tmp_path):
     """Huffman coding comes within 3% of the entropy that is counted here."""
     tokens, matrix = table(20_000, 64)
     qemb.write(tmp_path / "a.qemb", tokens, matrix, scheme="linear", bits=8, scale="table", compress=True)
@@ -124,7 +103,7 @@ def test_nothing_is_left_when_writing_fails(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_the_command_compresses(tmp_path, monkeypatch):
+def test_the_command_compresses(read_sections, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tokens, matrix = table(1000, 10)
     qemb.write("a.qemb", tokens, matrix, scheme="float32")

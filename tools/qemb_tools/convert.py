@@ -30,7 +30,8 @@ class Summary:
     rows, dim : int
         Shape of what was written.
     scheme : str
-        How a ``.qemb`` file stores it, such as "linear, 8 bits"; "" for other formats.
+        How a ``.qemb`` file stores it, such as "int8 with a scale for each row, 8.3 bits a
+        value"; "" for other formats.
     duplicates : int
         Rows left out because their token had come before.
     size : int

@@ -97,6 +97,4 @@ class QembSink(Sink):
 def describe(path: str) -> str:
     """How a file stores its values, in a few words."""
     with qemb.open(path) as embedding:
-        info = embedding.info
-        shared = f" for {info.sub_dim} values" if info.sub_dim > 1 else ""
-        return f"{info.scheme}, {info.bits} bits{shared}"
+        return embedding.info.values

@@ -20,7 +20,11 @@ TILE_ROWS = 4096
 """Rows quantized at a time. Column sums run tile by tile, so the files this codec writes depend on it."""
 
 
-class ScaleRangeError(InvalidError):
+class MisfitError(InvalidError):
+    """A choice that was made from a sample, or before the rows were seen, does not hold: the writer starts again."""
+
+
+class ScaleRangeError(MisfitError):
     """A scale does not fit float16: the writer starts again with float32, where the caller left it the choice."""
 
     def __init__(self, scale: float, where: str) -> None:
@@ -42,6 +46,11 @@ class Encoder(Protocol):
         """Whether `fit` has to see every row before `encode` may see any."""
         ...
 
+    @property
+    def compress_rows(self) -> bool:
+        """Whether codes are made for zstd frames: they are stored so unless the caller says no."""
+        ...
+
     def fit(self, tiles: Callable[[], Iterable[NDArray[np.float32]]]) -> None:
         """Look at all rows, in tiles."""
         ...
@@ -61,7 +70,7 @@ class Encoder(Protocol):
         ...
 
     def widen(self) -> bool:
-        """After a `ScaleRangeError`: choose a wider type and say True, or say False. Then `fit` sees all rows again."""
+        """After a `MisfitError`: choose something wider and say True, or say False. Then `fit` sees all rows again."""
         ...
 
 

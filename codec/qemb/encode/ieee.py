@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qemb.encode.split import split
 from qemb.errors import InvalidError
 from qemb.layout import IeeeFormat, Level
-from qemb.packing import pack, packed_size
+from qemb.packing import packed_size
 from qemb.quantization import Quantization
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class IeeeEncoder:
     """The bits of a float format, ordered so that codes sort as the values do; NaN and infinities included."""
 
     needs_pass = False
+    compress_rows = False
 
     def widen(self) -> bool:
         """There are no scales."""
@@ -59,7 +61,7 @@ class IeeeEncoder:
                     f"{tile[row, column]} is past the largest {self.kind.name.lower()}; use scheme='float32'",
                     where=f"row {first + int(row)}, column {int(column)}",
                 )
-        return {"CODE": pack(order_bits(bits), self.quantization.bits)}
+        return {**split(order_bits(bits), self.quantization)}
 
 
 def to_ieee(values: NDArray[np.float32], kind: IeeeFormat) -> NDArray[Any]:

@@ -36,6 +36,8 @@ class ScaledEncoder:
         Whether float16 scales may become float32 ones where they do not fit.
     """
 
+    compress_rows = False
+
     def __init__(self, quantization: Quantization, dim: int, *, may_widen: bool) -> None:
         self.quantization = quantization
         self.dim = dim
