@@ -119,6 +119,8 @@ class RowWriter:
 
     def _new_tokens(self, tokens: Sequence[Token], first: int) -> list[int] | None:
         """Take the tokens of a batch; positions of those that are new, or None where all are."""
+        if self._vocabulary.extend(tokens):
+            return None
         kept = []
         for position, token in enumerate(tokens):
             if self._vocabulary.add(token, first + position):

@@ -275,16 +275,34 @@ class VocabularyBuilder:
             )
         if data in self._seen:
             return False
-        self._seen.add(data)
-        if not data.isascii() and not self.required_features:
-            try:
-                data.decode("utf-8")
-            except UnicodeDecodeError:
-                self.required_features = FEATURE_BYTE_TOKENS
-        self._bytes += data
-        self._ends.append(len(self._bytes))
-        self._hashes.append(google_crc32c.value(data))
+        self._take([data])
         return True
+
+    def extend(self, tokens: Sequence[str | bytes]) -> bool:
+        """Take many tokens at once; False, and nothing taken, where one of them needs the closer look of `add`."""
+        try:
+            data = list(map(to_bytes, tokens))
+        except UnicodeEncodeError:
+            return False
+        new = set(data)
+        if len(new) < len(data) or not new.isdisjoint(self._seen) or max(map(len, data), default=0) > MAX_TOKEN:
+            return False
+        self._take(data)
+        return True
+
+    def _take(self, tokens: list[bytes]) -> None:
+        self._seen.update(tokens)
+        for token in tokens if not self.required_features else ():
+            if not token.isascii():
+                try:
+                    token.decode("utf-8")
+                except UnicodeDecodeError:
+                    self.required_features = FEATURE_BYTE_TOKENS
+                    break
+        ends = np.cumsum(np.fromiter(map(len, tokens), np.uint64, len(tokens))) + np.uint64(len(self._bytes))
+        self._ends.frombytes(ends.astype(np.uint64).tobytes())
+        self._bytes += b"".join(tokens)
+        self._hashes.extend(map(google_crc32c.value, tokens))
 
     def offsets(self) -> NDArray[np.uint32] | NDArray[np.uint64]:
         """Section TOKO: 32 bits wide while the token bytes are below 4 GiB."""
