@@ -51,7 +51,7 @@ def test_convert_says_it_to_scripts(qemb, tmp_path):
         "target": "out.qemb",
         "rows": 2,
         "dim": 2,
-        "scheme": "linear, 8 bits",
+        "scheme": "int8 with a scale for each row, 80.0 bits a value",  # 28 + 4 + 8 bytes
         "duplicates": 1,
         "size": (tmp_path / "out.qemb").stat().st_size,
         "notes": ["the header promises 5 rows; there are 3"],
