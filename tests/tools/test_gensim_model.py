@@ -96,7 +96,7 @@ def test_facebook_models(read, gensim_data, same_floats):
         path = gensim_data / name
         table = read(path)
         check(table, gensim.models.fasttext.load_facebook_vectors(str(path)), same_floats)
-        assert table.notes == ["the words of the fastText model were taken; its subword buckets were left out"]
+        assert table.notes == ["the words of the FastText model were taken; its subword buckets were left out"]
     cp852 = read(gensim_data / "cp852_fasttext.bin", encoding="cp852")
     assert "který" in cp852.words
 

@@ -55,7 +55,4 @@ def open_model(path: str, options: ReadOptions) -> Source:
     except Exception as error:  # noqa: BLE001 - gensim reads damaged files with whatever breaks first
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise source_error(f"gensim cannot read the fastText model ({reason}); check the file", path) from None
-    source = from_object(vectors)
-    source.metadata["gensim"] = "FastText"
-    source.notes.append("the words of the fastText model were taken; its subword buckets were left out")
-    return source
+    return from_object(vectors)

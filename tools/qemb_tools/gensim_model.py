@@ -60,12 +60,7 @@ def open_model(path: str, options: ReadOptions) -> Source:  # noqa: ARG001 - no 
     if words is None or matrix is None:
         raise source_error(f"a gensim {model.name} holds no word vectors; there is nothing to convert", path)
     source = MatrixSource(_encode(words), matrix[: len(words)], path, _counts(vectors_of, words))
-    source.metadata["gensim"] = model.name
-    if model.name == "Doc2Vec":
-        source.notes.append("the word vectors of the Doc2Vec model were taken; its document vectors were left out")
-    if "FastText" in model.name:
-        source.notes.append("the words of the FastText model were taken; its subword buckets were left out")
-    return source
+    return _described(source, model.name)
 
 
 def from_object(model: object) -> Source:
@@ -88,7 +83,16 @@ def from_object(model: object) -> Source:
         type(model).__name__,
         _whole(counts[: len(words)] if counts is not None else None),
     )
-    source.metadata["gensim"] = type(model).__name__
+    return _described(source, type(model).__name__)
+
+
+def _described(source: Source, name: str) -> Source:
+    """Say what class of gensim's the vectors are from, and what of it was left out."""
+    source.metadata["gensim"] = name
+    if name == "Doc2Vec":
+        source.notes.append("the word vectors of the Doc2Vec model were taken; its document vectors were left out")
+    if "FastText" in name:
+        source.notes.append("the words of the FastText model were taken; its subword buckets were left out")
     return source
 
 
