@@ -20,7 +20,7 @@ import examples
 from construct import Bytes, Const, Construct, FormatField, Switch
 
 from qemb import layout
-from qemb.encode.codebook import NORMAL_LEVELS, NORMAL_SPREAD
+from qemb.encode.normal import NORMAL_LEVELS, NORMAL_SPREAD
 
 HERE = Path(__file__).resolve().parent
 CODEC = HERE.parent / "codec" / "qemb"

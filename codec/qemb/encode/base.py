@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from qemb.quantization import Quantization
 
+    Tiles = Callable[[], Iterable[NDArray[np.float32]]]
+    """Calling it goes over all rows once more, a tile at a time."""
+
 
 TILE_ROWS = 4096
 """Rows quantized at a time. Column sums run tile by tile, so the files this codec writes depend on it."""
@@ -51,7 +54,7 @@ class Encoder(Protocol):
         """Whether codes are made for zstd frames: they are stored so unless the caller says no."""
         ...
 
-    def fit(self, tiles: Callable[[], Iterable[NDArray[np.float32]]]) -> None:
+    def fit(self, tiles: Tiles) -> None:
         """Look at all rows, in tiles."""
         ...
 

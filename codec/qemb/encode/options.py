@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, TypedDict
 
-from qemb.encode.codebook import NORMAL_LEVELS, CodebookEncoder, normal_levels
+from qemb.encode.codebook import CodebookEncoder
 from qemb.encode.exact import ExactEncoder
 from qemb.encode.ieee import IeeeEncoder
+from qemb.encode.normal import NORMAL_LEVELS, TRELLIS_LEVELS
 from qemb.encode.product import MAX_TRAINED_BITS, ProductEncoder
 from qemb.encode.scaled import LinearEncoder
+from qemb.encode.trellis import DEFAULT_EFFORT, EFFORTS, LEAST_MEMORY, MAX_DIM, MIN_DIM, TrellisEncoder
 from qemb.errors import InvalidError
 from qemb.layout import FloatType, Group, IeeeFormat, Level
 from qemb.packing import packed_size
-from qemb.quantization import Quantization
+from qemb.quantization import MAX_WINDOW, Quantization
 
 if TYPE_CHECKING:
     from qemb.encode.base import Encoder
 
-SCHEMES = ("linear", "codebook", "product", "float32", "float16", "bfloat16", "exact")
+SCHEMES = ("linear", "codebook", "trellis", "product", "float32", "float16", "bfloat16", "exact")
 
 
 class EncoderOptions(TypedDict, total=False):
@@ -31,6 +33,8 @@ class EncoderOptions(TypedDict, total=False):
     block: int | None
     scale_dtype: str | None
     offset: str | None
+    rotate: bool | None
+    window: int | None
     compress: bool | None
     sub_dim: int | None
 
@@ -46,6 +50,8 @@ class Options:
     block: int | None = None
     scale_dtype: str | None = None
     offset: str | None = None
+    rotate: bool | None = None
+    window: int | None = None
     compress: bool | None = None
     sub_dim: int | None = None
 
@@ -67,11 +73,11 @@ def make_encoder(dim: int, options: Options) -> Encoder:
         raise _option(f"effort={options.effort}; it is 0 to 9")
     if scheme is None:
         bits = 8 if bits is None else bits
-        scheme = "linear" if bits in (8, 16) else "codebook"
+        scheme = "linear" if bits in (8, 16) else _normal_scheme(dim, options)
     if scheme not in SCHEMES:
         raise _option(f"scheme {scheme!r} does not exist; there are {', '.join(SCHEMES)}")
-    if scheme in ("linear", "codebook"):
-        bits = {"linear": 8, "codebook": 4}[scheme] if bits is None else bits
+    if scheme in ("linear", "codebook", "trellis"):
+        bits = (8 if scheme == "linear" else 4) if bits is None else bits
         return _make_scaled(dim, scheme, bits, options)
     if scheme == "product":
         return _make_product(dim, 4 if bits is None else bits, options)
@@ -84,20 +90,54 @@ def make_encoder(dim: int, options: Options) -> Encoder:
     return IeeeEncoder(IeeeFormat[scheme.upper()], dim)
 
 
+def _normal_scheme(dim: int, options: Options) -> str:
+    """The trellis is ahead at every width; effort 0, and rows that it is not made for, go without."""
+    return "codebook" if options.effort == 0 or not MIN_DIM <= dim <= MAX_DIM else "trellis"
+
+
 def _make_scaled(dim: int, scheme: str, bits: int, options: Options) -> Encoder:
     _refuse(scheme, options, {"sub_dim"})
-    allowed = (*range(1, 9), 16) if scheme == "linear" else tuple(NORMAL_LEVELS)
+    allowed = {"linear": (*range(1, 9), 16), "codebook": tuple(NORMAL_LEVELS), "trellis": tuple(TRELLIS_LEVELS)}[scheme]
     if bits not in allowed:
         raise _option(f"bits={bits} does not exist for {scheme}; there are {', '.join(map(str, allowed))}")
     quantization = _grouped(dim, scheme, bits, options)
     # 16 bits a row are worth it where a row has few bits, not where they cost 8-bit codes the property that
     # quantizing what was decoded gives the same file
     may_widen = options.scale_dtype is None
+    if scheme == "trellis":
+        return _make_trellis(dim, quantization, options, may_widen=may_widen)
+    if options.window is not None:
+        raise _option(f"scheme {scheme!r} takes no window")
     if scheme == "linear":
         if bits == 1:
             quantization = replace(quantization, step=2, bias=-1)
-        return LinearEncoder(quantization, dim, may_widen=may_widen)
-    return CodebookEncoder(replace(quantization, window=bits), dim, normal_levels(bits), may_widen=may_widen)
+        return LinearEncoder(quantization, dim, may_widen=may_widen, rotate=options.rotate or False)
+    return CodebookEncoder(replace(quantization, window=bits), dim, may_widen=may_widen, rotate=options.rotate)
+
+
+def _make_trellis(dim: int, quantization: Quantization, options: Options, *, may_widen: bool) -> Encoder:
+    bits = quantization.bits
+    if not MIN_DIM <= dim <= MAX_DIM:
+        raise _option(f"rows have {dim:,} values; a trellis is for {MIN_DIM} to {MAX_DIM:,}: use scheme='codebook'")
+    effort = DEFAULT_EFFORT if options.effort is None else options.effort
+    if effort not in EFFORTS:
+        raise _option(f"effort={effort} is the scalar codebook's; a trellis takes 1 to 9")
+    memory, scales_tried = EFFORTS[effort]
+    memory = min(memory, MAX_WINDOW - bits)
+    if options.window is not None:
+        memory = options.window - bits
+        if not LEAST_MEMORY <= memory <= min(MAX_WINDOW - bits, dim):
+            least, most = bits + LEAST_MEMORY, bits + min(MAX_WINDOW - bits, dim)
+            raise _option(f"window={options.window}; it is {least} to {most} for rows of {dim:,} values at {bits} bits")
+    return TrellisEncoder(
+        quantization,
+        dim,
+        memory=memory,
+        scales_tried=scales_tried,
+        fixed=options.window is not None,
+        may_widen=may_widen,
+        rotate=options.rotate,
+    )
 
 
 def _grouped(dim: int, scheme: str, bits: int, options: Options) -> Quantization:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qemb.encode.base import ScaleRangeError, need_finite
+from qemb.encode.rotation import make_rotation, rotation_pays
 from qemb.layout import FloatType, Group
 from qemb.packing import pack
 from qemb.quantization import Quantization, float_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from qemb.encode.base import Tiles
+    from qemb.transform import Hadamard
 
 
 SMALLEST_FLOAT16 = 2.0**-17
@@ -34,22 +38,26 @@ class ScaledEncoder:
         Values in a row.
     may_widen : bool
         Whether float16 scales may become float32 ones where they do not fit.
+    rotate : bool or None
+        Whether rows are rotated first; None where that is to be measured.
     """
 
     compress_rows = False
 
-    def __init__(self, quantization: Quantization, dim: int, *, may_widen: bool) -> None:
+    def __init__(self, quantization: Quantization, dim: int, *, may_widen: bool, rotate: bool | None = False) -> None:
         self.quantization = quantization
         self.dim = dim
         self.may_widen = may_widen
+        self.rotate = rotate
+        self.rotation: Hadamard | None = make_rotation(dim) if rotate else None
         self.mean: NDArray[np.float32] | None = None
         self.fitted: NDArray[np.float32] | None = None
 
     @property
     def needs_pass(self) -> bool:
-        """A mean, and scales that rows share, need all rows; so does a float16 scale that may turn out too narrow."""
+        """A mean, scales that rows share, and measuring need all rows; so does a float16 scale that may not fit."""
         q = self.quantization
-        shared = q.offset_group != Group.NONE or q.scale_group in (Group.TABLE, Group.COLUMN)
+        shared = self.rotate is None or q.offset_group != Group.NONE or q.scale_group in (Group.TABLE, Group.COLUMN)
         return shared or (self.may_widen and q.scale_type == FloatType.FLOAT16)
 
     def widen(self) -> bool:
@@ -59,9 +67,12 @@ class ScaledEncoder:
         self.quantization = replace(self.quantization, scale_type=FloatType.FLOAT32)
         return True
 
-    def fit(self, tiles: Callable[[], Iterable[NDArray[np.float32]]]) -> None:
-        """Column means, and the scales of groups that span rows."""
+    def fit(self, tiles: Tiles) -> None:
+        """Whether to rotate, column means, and the scales of groups that span rows."""
         q = self.quantization
+        if self.rotate is None:
+            self.rotation = make_rotation(self.dim) if rotation_pays(tiles(), self.dim) else None
+        tiles = self._rotated(tiles)
         total = np.zeros(self.dim)
         low = np.full(self.dim, np.inf, np.float32)
         high = np.full(self.dim, -np.inf, np.float32)
@@ -77,33 +88,46 @@ class ScaledEncoder:
             self.fitted = self._fit_shared(tiles, low, high, rows)
 
     def head(self) -> Iterator[tuple[str, NDArray[Any]]]:
-        """Offsets, and scales that rows share."""
+        """The transform, offsets, and scales that rows share."""
         q = self.quantization
+        if self.rotation is not None:
+            yield "TRNS", np.frombuffer(self.rotation.build(), np.uint8)
         if self.fitted is not None:
             yield "SCAL", self.fitted.astype(float_dtype(q.scale_type))
         if self.mean is not None:
             yield "OFFS", self.mean.astype(float_dtype(q.offset_type))
 
     def encode(self, tile: NDArray[np.float32], first: int) -> dict[str, NDArray[Any]]:
-        """Subtract the mean, choose scales, choose codes, pack."""
+        """Rotate, subtract the mean, choose scales, choose codes, pack."""
+        if self.rotation is not None:
+            tile = self.rotation.invert(tile.copy())
         if self.mean is not None:
             with np.errstate(over="ignore"):
                 tile = tile - self.mean
         need_finite(tile, first, "the distance from the mean overflows")
         if self.fitted is not None:
             return {"CODE": self.pack(self.codes(tile, self.fitted))}
-        groups = self._groups(tile)
-        scales = self.scales(groups)
-        self._check_range(scales, first, len(groups) // max(len(tile), 1))
-        codes = self.codes(groups, scales[:, None]).reshape(len(tile), -1)[:, : self.dim]
+        scales, codes = self.choose(tile)
+        self._check_range(scales, first, len(scales) // max(len(tile), 1))
         stored = scales.astype(float_dtype(self.quantization.scale_type))
         return {"CODE": self.pack(codes), "SCAL": stored}
+
+    def choose(self, tile: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+        """Scales as they will be stored, row by row, shape (rows x groups,), and codes, shape (rows, dim)."""
+        groups = self.groups(tile)
+        scales = self.scales(groups)
+        return scales, self.codes(groups, scales[:, None]).reshape(len(tile), -1)[:, : self.dim]
+
+    def _rotated(self, tiles: Tiles) -> Tiles:
+        """The same tiles, rotated where rows are."""
+        rotation = self.rotation
+        return tiles if rotation is None else lambda: (rotation.invert(tile.copy()) for tile in tiles())
 
     def pack(self, codes: NDArray[np.uint16]) -> NDArray[np.uint8]:
         """Pack codes into rows of bytes."""
         return pack(codes, self.quantization.bits)
 
-    def _groups(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
+    def groups(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
         """The tile cut so that each row of the result shares one scale: whole rows, or blocks filled up with zeros."""
         q = self.quantization
         if q.scale_group == Group.ROW:
@@ -115,7 +139,7 @@ class ScaledEncoder:
 
     def _fit_shared(
         self,
-        tiles: Callable[[], Iterable[NDArray[np.float32]]],  # noqa: ARG002
+        tiles: Tiles,  # noqa: ARG002
         low: NDArray[np.float32],
         high: NDArray[np.float32],
         rows: int,

@@ -25,12 +25,19 @@ def add_to(commands: Subparsers) -> None:
     parser.add_argument("--to", dest="target_format", metavar="FORMAT", help="format of DST (else by name)")
     group = parser.add_argument_group("how the .qemb file stores values")
     group.add_argument("--bits", type=int, help="bits a value: 1 to 8, or 16 (default 8)")
-    group.add_argument("--scheme", help="linear, codebook, product, float32, float16, bfloat16 or exact")
+    group.add_argument("--scheme", help="linear, codebook, trellis, product, float32, float16, bfloat16 or exact")
     group.add_argument("--effort", type=int, metavar="0-9", help="time for quality, where the scheme can trade them")
     group.add_argument("--scale", help="what shares a scale: table, row, column or block; none for product")
     group.add_argument("--block", type=int, metavar="B", help="columns in a block, with --scale block")
     group.add_argument("--sub-dim", type=int, metavar="L", help="values that share a code, with --scheme product")
     group.add_argument("--offset", choices=("mean", "none"), help="subtract the mean vector first, or nothing")
+    group.add_argument(
+        "--rotate",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="rotate the rows first (default: where that makes the error much smaller)",
+    )
+    group.add_argument("--window", type=int, metavar="W", help="bits of a trellis's state (default: by --effort)")
     group.add_argument(
         "--compress",
         action=argparse.BooleanOptionalAction,
@@ -67,7 +74,18 @@ def run(arguments: argparse.Namespace) -> int:
         metadata[key] = value
     writer = {
         k: v
-        for k in ("bits", "scheme", "effort", "scale", "block", "offset", "sub_dim", "compress")
+        for k in (
+            "bits",
+            "scheme",
+            "effort",
+            "scale",
+            "block",
+            "offset",
+            "rotate",
+            "window",
+            "sub_dim",
+            "compress",
+        )
         if (v := getattr(arguments, k)) is not None
     }
     if arguments.block is not None and arguments.scale != "block":

@@ -1,0 +1,124 @@
+"""The steps of the trellis search as kernels; importing this needs numba. Operation for operation what numpy does.
+
+The inner loops run over lanes, rows side by side, on slices taken before them: that is what LLVM makes vectors of.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+
+from qemb.encode.viterbi import RENORMALIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+LANES = 64
+"""Rows side by side. A constant, so that inner loops have no rest to be dealt with; fewer leave them too short."""
+
+
+def _kernel(function: Callable[..., None]) -> Any:  # noqa: ANN401
+    """Compile without the GIL, and keep the machine code where there is a folder for it."""
+    try:
+        return numba.njit(function, nogil=True, error_model="numpy", cache=True)
+    except RuntimeError:  # nowhere to write
+        return numba.njit(function, nogil=True, error_model="numpy")
+
+
+@_kernel
+def _forward(
+    values: NDArray[np.float32],
+    subsets: NDArray[np.float32],
+    pairs: NDArray[np.uint16],
+    costs: NDArray[np.float32],
+    metrics: NDArray[np.float32],
+    decisions: NDArray[np.uint8],
+) -> None:
+    half = np.uint64(len(pairs))  # unsigned: numba would ask of a signed index whether it is negative
+    opposite = np.uint64(len(subsets) // 2)
+    for step in range(len(values)):
+        row = values[step]
+        for subset in range(subsets.shape[0]):
+            metric = metrics[subset]
+            level = subsets[subset, 0]
+            for lane in range(LANES):
+                distance = row[lane] - level
+                metric[lane] = distance * distance
+            for position in range(1, subsets.shape[1]):
+                level = subsets[subset, position]
+                for lane in range(LANES):
+                    distance = row[lane] - level
+                    metric[lane] = min(metric[lane], distance * distance)
+        before, after, decided = costs[step % 2], costs[1 - step % 2], decisions[step]
+        for pair in range(half):
+            one = metrics[np.uint64(pairs[pair])]
+            other = metrics[np.uint64(pairs[pair]) ^ opposite]
+            even, odd = before[np.uint64(2) * pair], before[np.uint64(2) * pair + np.uint64(1)]
+            low, high, decision = after[pair], after[pair + half], decided[pair]
+            for lane in range(LANES):
+                low_even, low_odd = even[lane] + one[lane], odd[lane] + other[lane]
+                high_even, high_odd = even[lane] + other[lane], odd[lane] + one[lane]
+                low[lane] = min(low_even, low_odd)
+                high[lane] = min(high_even, high_odd)
+                decision[lane] = np.uint8(low_odd < low_even) | (np.uint8(high_odd < high_even) << 1)
+        if step % RENORMALIZE == RENORMALIZE - 1:
+            for lane in range(LANES):
+                least = after[0, lane]
+                for register in range(1, len(after)):
+                    least = min(least, after[register, lane])
+                for register in range(len(after)):
+                    after[register, lane] -= least
+
+
+@_kernel
+def _back(register: NDArray[np.int64], decisions: NDArray[np.uint8], registers: NDArray[np.int64]) -> None:
+    half = decisions.shape[1]
+    for lane in range(LANES):
+        at = register[lane]
+        for step in range(len(decisions) - 1, -1, -1):
+            low, bit = at % half, at // half
+            at = 2 * low + (decisions[step, low, lane] >> bit & 1)
+            registers[step, lane] = at
+
+
+@_kernel
+def _choose(
+    values: NDArray[np.float32],
+    subsets: NDArray[np.float32],
+    pairs: NDArray[np.uint16],
+    registers: NDArray[np.int64],
+    codes: NDArray[np.uint8],
+    levels: NDArray[np.float32],
+) -> None:
+    for step in range(len(values)):
+        for lane in range(LANES):
+            bit = registers[step + 1, lane] // len(pairs)
+            subset = pairs[registers[step, lane] >> 1] ^ (len(subsets) // 2 * ((registers[step, lane] + bit) & 1))
+            best, least = 0, np.float32(np.inf)
+            for position in range(subsets.shape[1]):
+                distance = values[step, lane] - subsets[subset, position]
+                distance *= distance
+                if distance < least:
+                    best, least = position, distance
+            codes[step, lane] = 2 * best + bit
+            levels[step, lane] = subsets[subset, best]
+
+
+class NumbaSteps:
+    """The steps as kernels."""
+
+    forward = staticmethod(_forward)
+    back = staticmethod(_back)
+    choose = staticmethod(_choose)
+
+    def lanes(self, steps: int, registers: int) -> int:  # noqa: ARG002
+        """Always the same."""
+        return LANES
+
+    def decisions(self, steps: int, registers: int, lanes: int) -> NDArray[np.uint8]:
+        """A byte for two registers j and j + registers / 2: bits 0 and 1 are set where the odd branch into them won."""
+        return np.empty((steps, registers // 2, lanes), np.uint8)
