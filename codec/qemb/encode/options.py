@@ -166,7 +166,7 @@ def _grouped(dim: int, scheme: str, bits: int, options: Options) -> Quantization
 
 
 def _make_product(dim: int, bits: int, options: Options) -> Encoder:
-    _refuse("product", options, {"effort", "block"})
+    _refuse("product", options, {"effort", "block", "rotate", "window"})
     sub_dim = options.sub_dim or min({1: 8, 2: 4, 3: 3, 4: 2}.get(bits, 1), dim)
     if not 1 <= sub_dim <= dim:
         raise _option(f"sub_dim={sub_dim}; a sub-vector has 1 to {dim} values here")
