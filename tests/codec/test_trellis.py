@@ -54,7 +54,7 @@ def test_numba_and_numpy_find_the_same_codes(bits, memory, more, rows, seed):
 
 
 def least_error(trellis, row):
-    """The least squared error of any circle, by dynamic programming from every register that it could be closed with."""
+    """The least squared error of any circle: dynamic programming from every register that it could be closed with."""
     table, memory, bits = trellis.table().astype(np.float64), trellis.memory, trellis.bits
     registers = np.arange(1 << memory)
     states = np.arange(1 << bits)[:, None] << memory | registers
