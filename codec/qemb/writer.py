@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
-from qemb.encode.base import TILE_ROWS, MisfitError
+from qemb.encode.base import TILE_ROWS, MisfitError, need_finite
 from qemb.encode.options import EncoderOptions, Options, make_encoder
 from qemb.errors import InvalidError
 from qemb.rows import RowWriter
@@ -129,6 +129,9 @@ class Writer(RowWriter):
         stop = len(rows) if everything else len(rows) // TILE_ROWS * TILE_ROWS
         for low in range(0, stop, TILE_ROWS):
             tile = rows[low : min(low + TILE_ROWS, stop)]
+            if self._encoder.needs_finite:
+                # here, and not when it is encoded: one NaN would make every row's distance from the mean NaN
+                need_finite(tile, self.rows - len(rows) + low, "this value cannot be quantized")
             if self._spool is not None:
                 self._spool.write(tile)
             else:

@@ -50,6 +50,11 @@ class Encoder(Protocol):
         ...
 
     @property
+    def needs_finite(self) -> bool:
+        """Whether NaN and infinities cannot be stored."""
+        ...
+
+    @property
     def compress_rows(self) -> bool:
         """Whether codes are made for zstd frames: they are stored so unless the caller says no."""
         ...

@@ -44,6 +44,7 @@ class DecimalEncoder:
     """
 
     needs_pass = False
+    needs_finite = False
     compress_rows = True
 
     def __init__(self, quantization: Quantization, dim: int) -> None:

@@ -34,6 +34,7 @@ class ExactEncoder:
     """
 
     needs_pass = True
+    needs_finite = False
     compress_rows = True
 
     def __init__(self, dim: int) -> None:

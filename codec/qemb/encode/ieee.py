@@ -22,6 +22,7 @@ class IeeeEncoder:
     """The bits of a float format, ordered so that codes sort as the values do; NaN and infinities included."""
 
     needs_pass = False
+    needs_finite = False
     compress_rows = False
 
     def widen(self) -> bool:

@@ -42,6 +42,7 @@ class ScaledEncoder:
         Whether rows are rotated first; None where that is to be measured.
     """
 
+    needs_finite = True
     compress_rows = False
 
     def __init__(self, quantization: Quantization, dim: int, *, may_widen: bool, rotate: bool | None = False) -> None:
