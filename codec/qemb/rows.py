@@ -104,6 +104,13 @@ class RowWriter:
         extras = Extras(self._metadata, self._index, self._counts is not None, self._compress)
         return TableWriter(self.path, self.dim, source, extras)
 
+    def _fixed_bytes(self) -> int:
+        """Bytes of the file that hold neither codes nor what makes vectors of them."""
+        vocabulary = self._vocabulary
+        index = vocabulary.index().nbytes if self._index else 0
+        counts = 0 if self._counts is None else 8 * len(self._counts)
+        return vocabulary.offsets().nbytes + vocabulary.data().nbytes + index + counts + len(self._metadata or b"")
+
     def _check_open(self) -> None:
         if self._closed:
             raise ValueError("the writer is closed")

@@ -139,6 +139,8 @@ def _write(
 ) -> Summary:
     rows = 0
     sink = create_sink(Target(target, table.dim, table.rows, table.metadata | metadata, writer), target_format)
+    if isinstance(sink, QembSink):
+        sink.show_progress = show_progress
     distinct = _Distinct()
     with sink, progress(table.expected, "converting", wanted=show_progress) as bar:
         for read in table.batches():

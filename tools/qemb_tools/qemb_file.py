@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import qemb
 from qemb_tools.interface import Batch, ReadOptions, Sink, Source, UsageError, batch_rows, naming
+from qemb_tools.progress import progress
 from qemb_tools.stream import check_file
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class QembSink(Sink):
 
     def __init__(self, path: str, dim: int, metadata: dict[str, Any], options: qemb.EncoderOptions) -> None:
         self.notes = []
+        self.show_progress = False
+        """Whether quantizing, which many schemes begin when all rows are there, has a progress bar."""
         try:
             self._writer = qemb.Writer(path, dim=dim, metadata=metadata, duplicates="first", **options)
         except qemb.LimitError:
@@ -87,7 +90,10 @@ class QembSink(Sink):
 
     def finish(self) -> None:
         """Publish the file."""
-        self._writer.close()
+        with progress(self._writer.rows, "quantizing", wanted=self.show_progress) as bar:
+            self._writer.close(bar.update)
+        if self._writer.reason is not None:
+            self.notes.append(f"chosen: {self._writer.reason}")
 
     def abort(self) -> None:
         """Throw away what was written."""

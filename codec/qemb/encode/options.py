@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, cast
 
+from qemb.encode.auto import Budget
 from qemb.encode.codebook import CodebookEncoder
 from qemb.encode.exact import ExactEncoder
 from qemb.encode.ieee import IeeeEncoder
@@ -37,6 +38,8 @@ class EncoderOptions(TypedDict, total=False):
     window: int | None
     compress: bool | None
     sub_dim: int | None
+    max_bytes: int | None
+    min_recall: float | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,27 @@ class Options:
     window: int | None = None
     compress: bool | None = None
     sub_dim: int | None = None
+    max_bytes: int | None = None
+    min_recall: float | None = None
+
+    @property
+    def budget(self) -> Budget | None:
+        """The bounds that a scheme is to be chosen by; None where the caller chose one.
+
+        Raises
+        ------
+        InvalidError
+            ``invalid.option``: a bound beside a width or a scheme, or out of range.
+        """
+        if self.scheme != "auto" and self.max_bytes is None and self.min_recall is None:
+            return None
+        if self.bits is not None or self.scheme not in (None, "auto"):
+            raise _option("max_bytes and min_recall choose the scheme: leave bits and scheme out")
+        return Budget(self.max_bytes, self.min_recall)
+
+    def keywords(self) -> EncoderOptions:
+        """The options that were not left out, as keyword arguments."""
+        return cast("EncoderOptions", {name: getattr(self, name) for name in self.given()})
 
     def given(self) -> set[str]:
         """Names of the options that were not left out."""
@@ -75,7 +99,7 @@ def make_encoder(dim: int, options: Options) -> Encoder:
         bits = 8 if bits is None else bits
         scheme = "linear" if bits in (8, 16) else _normal_scheme(dim, options)
     if scheme not in SCHEMES:
-        raise _option(f"scheme {scheme!r} does not exist; there are {', '.join(SCHEMES)}")
+        raise _option(f"scheme {scheme!r} does not exist; there are auto, {', '.join(SCHEMES)}")
     if scheme in ("linear", "codebook", "trellis"):
         bits = (8 if scheme == "linear" else 4) if bits is None else bits
         return _make_scaled(dim, scheme, bits, options)

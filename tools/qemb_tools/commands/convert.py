@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ def add_to(commands: Subparsers) -> None:
     parser.add_argument("--to", dest="target_format", metavar="FORMAT", help="format of DST (else by name)")
     group = parser.add_argument_group("how the .qemb file stores values")
     group.add_argument("--bits", type=int, help="bits a value: 1 to 8, or 16 (default 8)")
-    group.add_argument("--scheme", help="linear, codebook, trellis, product, float32, float16, bfloat16 or exact")
+    group.add_argument("--scheme", help="linear, codebook, trellis, product, float32, float16, bfloat16, exact or auto")
     group.add_argument("--effort", type=int, metavar="0-9", help="time for quality, where the scheme can trade them")
     group.add_argument("--scale", help="what shares a scale: table, row, column or block; none for product")
     group.add_argument("--block", type=int, metavar="B", help="columns in a block, with --scale block")
@@ -43,6 +44,18 @@ def add_to(commands: Subparsers) -> None:
         action=argparse.BooleanOptionalAction,
         help="store sections in zstd frames, vocabulary and index too, each where it saves 3%%",
     )
+    group.add_argument(
+        "--max-bytes",
+        type=_size,
+        metavar="SIZE",
+        help="in place of --bits: the best that makes a file of at most SIZE, such as 20000000, 20MB or 20MiB",
+    )
+    group.add_argument(
+        "--min-recall",
+        type=float,
+        metavar="R",
+        help="in place of --bits: the smallest that finds this share of the ten nearest words again, such as 0.9",
+    )
     group = parser.add_argument_group("how the source is read")
     group.add_argument(
         "--tokens", metavar="FILE", help="words of a matrix: text, Parquet (FILE:COLUMN), JSON; HDF5: a path in it"
@@ -59,8 +72,18 @@ def add_to(commands: Subparsers) -> None:
     parser.set_defaults(run=run)
 
 
+def _size(text: str) -> int:
+    """Bytes, with a unit or without."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)(i?)b?", text.strip().lower())
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write 20000000, 20MB or 20MiB")
+    number, unit, binary = match.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kmg".index(unit or " "))
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Convert; print a summary on standard output and notes on standard error."""
+    import qemb
     from qemb_tools.commands.output import print_json
     from qemb_tools.convert import convert
     from qemb_tools.interface import ReadOptions, UsageError
@@ -73,20 +96,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--metadata {item} is not KEY=VALUE")
         metadata[key] = value
     writer = {
-        k: v
-        for k in (
-            "bits",
-            "scheme",
-            "effort",
-            "scale",
-            "block",
-            "offset",
-            "rotate",
-            "window",
-            "sub_dim",
-            "compress",
-        )
-        if (v := getattr(arguments, k)) is not None
+        name: value
+        for name in qemb.EncoderOptions.__annotations__
+        if (value := getattr(arguments, name, None)) is not None
     }
     if arguments.block is not None and arguments.scale != "block":
         raise UsageError("--block says how many columns share a scale; it needs --scale block")
