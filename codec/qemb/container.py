@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import os
 import stat
@@ -163,7 +164,7 @@ class Container:
         first, last = start // size, -(-stop // size)
         if last - first == 1:
             return self._frame(section, first)[start - first * size : stop - first * size]
-        out = _allocate(stop - start, section)
+        out = allocate((stop - start,), np.uint8, section.where)
         for number in range(first, last):
             frame = self._frame(section, number)
             low, high = max(start, number * size), min(stop, number * size + len(frame))
@@ -249,16 +250,20 @@ class Container:
         return frame
 
 
-def _allocate(size: int, section: Section) -> NDArray[np.uint8]:
-    """Room for decoded bytes: a compressed section can claim more than the machine has."""
+def allocate(shape: tuple[int, ...], element: type[np.generic], where: str = "") -> NDArray[Any]:
+    """Room for what is decoded: a small file can claim to hold more than the machine does.
+
+    Raises
+    ------
+    LimitError
+        ``limit.memory``.
+    """
     try:
-        return np.empty(size, np.uint8)
-    except (MemoryError, ValueError) as error:
+        return np.empty(shape, element)
+    except (MemoryError, ValueError) as error:  # numpy has its own word for what no address space holds
+        count = math.prod(shape) * np.dtype(element).itemsize
         raise LimitError(
-            "limit.memory",
-            f"{size:,} bytes have to be decoded at once, more than there is memory",
-            where=section.where,
-            offset=section.offset,
+            "limit.memory", f"{count:,} bytes have to be held at once, more than there is memory", where=where
         ) from error
 
 

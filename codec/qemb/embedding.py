@@ -11,7 +11,7 @@ import numpy as np
 
 from qemb import layout, quantization, transform
 from qemb.checksum import crc32c
-from qemb.container import Container
+from qemb.container import Container, allocate
 from qemb.decode import Decoder
 from qemb.errors import InvalidError, LimitError, MalformedError, UnsupportedError
 from qemb.layout import KINDS, Codec, FloatType, Group
@@ -136,6 +136,8 @@ class Embedding:
         ------
         IndexError
             A number is not a row of the table.
+        LimitError
+            ``limit.memory``: there is no room for that many vectors.
         """
         numbers = np.asarray(indices)
         if numbers.size and not np.issubdtype(numbers.dtype, np.integer):
@@ -144,7 +146,7 @@ class Embedding:
         if bool(((numbers < -self.total_rows) | (numbers >= self.total_rows)).any()):
             raise IndexError(f"a row number is not one of {self.total_rows:,} rows")
         numbers = np.where(numbers < 0, numbers + self.total_rows, numbers)
-        return self._decoder.gather(numbers, np.empty((len(numbers), self.dim), np.float32))
+        return self._decoder.gather(numbers, allocate((len(numbers), self.dim), np.float32))
 
     def matrix(
         self, start: int = 0, stop: int | None = None, *, out: NDArray[np.float32] | None = None
@@ -162,11 +164,13 @@ class Embedding:
         ------
         ValueError
             ``out`` is of another shape or dtype.
+        LimitError
+            ``limit.memory``: there is no room for that many vectors.
         """
         start, stop, _ = slice(start, stop).indices(self.total_rows)
         shape = (max(0, stop - start), self.dim)
         if out is None:
-            out = np.empty(shape, np.float32)
+            out = allocate(shape, np.float32)
         elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise ValueError(f"out has to be C-contiguous float32 of shape {shape}")
         return self._decoder.rows(start, start + shape[0], out)
@@ -182,6 +186,8 @@ class Embedding:
     def nearest(self, query: Query | ArrayLike, k: int = 10) -> list[tuple[str, float]]:
         """The k tokens of highest cosine with the query, best first, as (token, cosine); ties in row order.
 
+        Vectors of zeros have cosine 0. Those that hold NaN or infinity have none: they are left out, and near to none.
+
         Parameters
         ----------
         query : str, list of str, or array of shape (dim,)
@@ -194,7 +200,7 @@ class Embedding:
         KeyError
             A token is not in the vocabulary.
         ValueError
-            A vector is not of shape (dim,), or holds NaN or infinity.
+            The vector asked for is not of shape (dim,), or holds NaN or infinity.
         """
         if isinstance(query, str | bytes):
             return self.analogy([query], k=k)
@@ -241,6 +247,8 @@ class Embedding:
         if self._searcher is None:
             self._searcher = Searcher(self._decoder, len(self.tokens))
         largest = float(np.abs(vector).max())
+        if not np.isfinite(largest):
+            return []
         if largest > 0:
             vector = vector / largest  # so that squares neither overflow nor vanish
             vector = vector / np.sqrt(vector @ vector)

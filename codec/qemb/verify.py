@@ -233,11 +233,12 @@ def _check_index(file: OpenFile) -> None:
 def _check_norms(file: OpenFile) -> None:
     norms = file.container.array("NORM", "<f4")
     for low, high in _rows(file):
-        rows = file.decoder.rows(low, high, np.empty((high - low, file.dim), np.float32)).astype(np.float64)
-        true = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-        # a norm that float32 cannot hold may be stored as anything
-        checked = true < _PAST_LARGEST
+        decoded = file.decoder.rows(low, high, np.empty((high - low, file.dim), np.float32))
         with np.errstate(invalid="ignore", over="ignore"):
+            rows = decoded.astype(np.float64)
+            true = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+            # a norm that float32 cannot hold may be stored as anything
+            checked = true < _PAST_LARGEST
             close = np.abs(norms[low:high] - true) <= np.maximum(_NORM_TOLERANCE * true, _SMALLEST)
         wrong = checked & ~close
         if wrong.any():
