@@ -1,0 +1,123 @@
+"""Bad files: every error code has a fault, and every fault gets its code, whatever else is wrong behind it."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+import qemb
+import rawfile
+from faults import FAULTS
+
+ERRORS = json.loads((Path(__file__).parents[2] / "spec" / "errors.json").read_text("utf-8"))["errors"]
+NOT_OF_BYTES = {"limit.memory"}
+"""What depends on the machine; `test_limits.py` has it."""
+
+
+def first_error(data):
+    """The code of what opening or verifying says; None where the file is good."""
+    try:
+        with qemb.open(data) as embedding:
+            embedding.verify()
+    except qemb.QembError as error:
+        return error.code
+    return None
+
+
+@pytest.mark.parametrize("base", rawfile.BASES, ids=lambda base: base.__name__)
+def test_files_without_a_fault_are_good(base):
+    assert first_error(base().build()) is None
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.base.__name__}: {fault.name}")
+def test_each_fault_has_its_code(fault):
+    assert first_error(fault.bytes()) == fault.code
+
+
+def test_every_code_has_a_fault():
+    codes = {error["code"] for error in ERRORS if error["of"] == "file"}
+    assert {fault.code for fault in FAULTS} == codes - NOT_OF_BYTES
+
+
+def apart(one, other):
+    """Whether two faults tamper with different places."""
+    return not any(a == b and (None in (i, j) or i == j) for a, i in one for b, j in other)
+
+
+def test_of_two_faults_the_first_in_the_order_of_checks_is_reported():
+    pairs = 0
+    for first, second in combinations(sorted(FAULTS, key=lambda fault: fault.rank[0]), 2):
+        if first.base is not second.base or first.rank == second.rank:
+            continue
+        touched = []
+        for fault in (first, second):
+            file = fault.base()
+            fault.apply(file)
+            touched.append(file.touched)
+        if not apart(*touched):
+            continue
+        file = first.base()
+        first.apply(file)
+        second.apply(file)
+        expected = min(first, second, key=lambda fault: fault.rank)
+        assert first_error(file.build()) == expected.code, f"{first.name}, and {second.name}"
+        pairs += 1
+    assert pairs > 2000
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data.replace(b"\r\n", b"\n"), "as text"),
+        (lambda data: data.replace(b"\n", b"\r\n"), "as text"),
+        (lambda data: data.decode("latin-1").encode("utf-8"), "as text"),
+        (lambda data: data.decode("utf-8", "replace").encode("utf-8"), "as text"),
+        (lambda data: bytes(byte & 0x7F for byte in data), "7-bit"),
+        (lambda data: data.split(b"\x1a")[0], "a header has 64"),
+        (lambda data: b"the 0.1 0.2\n", "not a .qemb file"),
+    ],
+    ids=["CR LF to LF", "LF to CR LF", "Latin-1 to UTF-8", "not UTF-8 replaced", "7 bits", "control-Z", "GloVe"],
+)
+def test_the_message_says_what_a_transfer_as_text_did(damage, message):
+    with pytest.raises(qemb.MalformedError, match=message):
+        qemb.open(damage(rawfile.linear().build()))
+
+
+@pytest.mark.parametrize("base", rawfile.BASES, ids=lambda base: base.__name__)
+def test_truncated_anywhere(base):
+    data = base().build()
+    for length in range(len(data)):
+        assert first_error(data[:length]) == "malformed.truncated", length
+
+
+@pytest.mark.parametrize("minor", [1, 65_535])
+def test_newer_minor_versions_are_accepted(minor):
+    file = rawfile.linear()
+    file.set(minor=minor, optional_features=0xFFFF_FFFF)
+    assert first_error(file.build()) is None
+    assert qemb.open(file.build()).info.version == f"1.{minor}"
+
+
+@pytest.mark.parametrize("kind", ["NEWS", "news", "x2Y9"])
+@pytest.mark.parametrize("flags", [0, rawfile.COPY_SAFE])
+def test_unknown_ancillary_sections_are_passed_over(kind, flags):
+    file = rawfile.linear()
+    file.insert(kind, b"whatever", flags=flags).entry.update(codec=77, raw_size=2**63, frame_size=5)
+    data = file.build()
+    assert first_error(data) is None
+    assert qemb.open(data).info.sections[kind] == 8
+
+
+def test_a_message_says_what_where_and_at_which_byte():
+    data = bytearray(rawfile.linear().build())
+    at = data.index(b"license")
+    data[at] ^= 1
+    with pytest.raises(qemb.MalformedError) as caught:
+        qemb.open(bytes(data)).verify()
+    error = caught.value
+    assert (error.code, error.where, error.offset) == ("malformed.section_checksum", "section META", at - 2)
+    assert str(error).endswith(f"(section META, byte {at - 2}, malformed.section_checksum)")
+    assert "\n" not in str(error)

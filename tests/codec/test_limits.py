@@ -1,0 +1,111 @@
+"""Files that ask for more than a machine has, and what opening a large one costs."""
+
+from __future__ import annotations
+
+import struct
+import sys
+
+import numpy as np
+import pytest
+
+import qemb
+import rawfile
+
+
+def vast():
+    """700 bytes that stand for 2^23 rows of 2^24 values: a product code of one bit for a whole row."""
+    file = rawfile.RawFile(2**23, 0, 2**24)
+    file.add("QUAN", rawfile.descriptor(rawfile.PRODUCT, 1, 1, stride=1, parameters=struct.pack("<I", 2**24))).add(
+        "SUBW", struct.pack("<B3x3I", 1, 3, 6, 2**23)
+    )
+    rawfile.add_tokens(file, [])
+    for kind, size in (("CODE", 2**23), ("LEVL", 4 * 2 * 2**24)):
+        frames = -(-size // 2**24)
+        file.add(kind, bytes(16 * frames))[kind].entry.update(codec=1, raw_size=size, frame_size=2**24)
+    return file.build()
+
+
+def test_more_than_memory_holds_has_a_code():
+    data = vast()
+    assert len(data) < 1200
+    emb = qemb.open(data)
+    assert (emb.total_rows, emb.dim, len(emb)) == (2**23, 2**24, 0)
+    for ask in (emb.matrix, lambda: emb.matrix(1), lambda: emb.rows(np.arange(emb.total_rows))):
+        with pytest.raises(qemb.LimitError) as caught:
+            ask()
+        assert caught.value.code == "limit.memory"
+    assert emb.matrix(5, 5).shape == (0, 2**24)
+
+
+def write_sparse(path, rows):
+    """Rows of 64 values at 8 bits whose tokens are their numbers, in eight digits; nearly all of it is holes."""
+    tokens = [b"%08d" % row for row in (0, 1, rows // 2, rows - 1)]
+    sizes = {
+        "QUAN": 28,
+        "CODE": 64 * rows,
+        "SCAL": 4 * rows,
+        "TOKO": 4 * (rows + 1),
+        "TOKB": 8 * rows,
+        "INDX": 8 * rows,
+    }
+    end, entries, starts = 64 + 40 * len(sizes), b"", {}
+    descriptor = rawfile.descriptor(
+        rawfile.LINEAR, 8, 64, scale=(rawfile.ROW, rawfile.FLOAT32, 0), parameters=struct.pack("<ii", 1, 0)
+    )
+    for kind, size in sizes.items():
+        starts[kind] = -(-end // 64) * 64
+        end = starts[kind] + size
+        crc = rawfile.crc32c(descriptor) if kind == "QUAN" else 0
+        values = (kind.encode(), rawfile.FLAGS[kind], 0, starts[kind], size, size, 0, crc)
+        entries += rawfile.pack_fields(rawfile.ENTRY, dict(zip(rawfile.ENTRY, values, strict=True)))
+    values = (b"\x89QEMB\r\n\x1a", 1, 0, len(sizes), 0, 0, rows, rows, end, 64, 64, rawfile.crc32c(entries))
+    header = rawfile.pack_fields(rawfile.HEADER, dict(zip(list(rawfile.HEADER)[:-1], values, strict=True)))
+    with path.open("wb") as file:
+        file.write(header + struct.pack("<I", rawfile.crc32c(header)) + entries)
+        file.seek(starts["QUAN"])
+        file.write(descriptor)
+        for token in tokens:
+            row = int(token)
+            file.seek(starts["TOKO"] + 4 * row)
+            file.write(struct.pack("<2I", 8 * row, 8 * row + 8))
+            file.seek(starts["TOKB"] + 8 * row)
+            file.write(token)
+            slot = rawfile.crc32c(token) * 2 * rows >> 32
+            file.seek(starts["INDX"] + 4 * slot)
+            file.write(struct.pack("<I", row))
+            file.seek(starts["SCAL"] + 4 * row)
+            file.write(struct.pack("<f", 1))
+            file.seek(starts["CODE"] + 64 * row)
+            file.write(bytes([row % 100]) * 64)
+        file.truncate(end)
+    return tokens, end
+
+
+def resident(path):
+    """Bytes of a mapped file that have been brought into this process: what has been looked at, in whole pages."""
+    with open("/proc/self/smaps", encoding="utf-8") as maps:
+        for line in maps:
+            if str(path) in line:
+                return next(int(below.split()[1]) << 10 for below in maps if below.startswith("Rss:"))
+    return 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads what Linux says of its memory maps")
+def test_opening_and_looking_up_cost_the_same_for_any_number_of_rows(tmp_path):
+    touched = {}
+    for rows in (100_000, 20_000_000):
+        path = tmp_path / f"{rows}.qemb"
+        tokens, size = write_sparse(path, rows)
+        with qemb.open(path) as emb:
+            assert len(emb) == rows
+            _ = emb.info
+            opened = resident(path)
+            for token in tokens:
+                assert (emb[token] == int(token) % 100).all()
+            touched[rows] = opened, resident(path)
+    # the kernel maps up to 64 KiB around each page that is touched
+    room = 2**16
+    assert size > 1.7e9
+    for opened, looked_up in touched.values():
+        assert 0 < opened <= 2 * room
+        assert looked_up <= (2 + 5 * 8) * room
