@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass, field
 from functools import cache
 
+import numpy as np
 import zstandard
 
 HEADER = {
@@ -258,6 +259,56 @@ def index_slots(tokens, size):
             slot = (slot + 1) % size
         slots[slot] = row
     return slots
+
+
+def parse(data):
+    """Header fields and raw sections of a file that conforms."""
+    values = struct.unpack_from("<" + "".join(HEADER.values()), data)
+    header = dict(zip(HEADER, values, strict=True))
+    sections = {}
+    for number in range(header["section_count"]):
+        values = struct.unpack_from("<" + "".join(ENTRY.values()), data, 64 + 40 * number)
+        entry = dict(zip(ENTRY, values, strict=True))
+        stored = data[entry["offset"] : entry["offset"] + entry["stored_size"]]
+        if entry["codec"]:
+            count = -(-entry["raw_size"] // entry["frame_size"])
+            frames = struct.iter_unpack("<QII", stored[len(stored) - 16 * count :])
+            raw = b""
+            for start, size, _ in frames:
+                whole = min(entry["frame_size"], entry["raw_size"] - len(raw))
+                frame = stored[start : start + size]
+                raw += frame if size == whole else zstandard.decompress(frame)
+            stored = raw
+        sections[entry["kind"].decode()] = stored
+    return header, sections
+
+
+def splitmix64(state):
+    """Words of the generator started at ``state``."""
+    while True:
+        state = state + 0x9E3779B97F4A7C15 & 2**64 - 1
+        z = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & 2**64 - 1
+        z = (z ^ z >> 27) * 0x94D049BB133111EB & 2**64 - 1
+        yield z ^ z >> 31
+
+
+def rotation(section, dim):
+    """The transform as a matrix in float64: a row of values x becomes the vector R x."""
+    rounds, seed = section[2], int.from_bytes(section[8:], "little")
+    p = 1 << dim.bit_length() - 1
+    hadamard = np.ones((1, 1))
+    while len(hadamard) < p:
+        hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
+    first, last = np.eye(dim), np.eye(dim)
+    first[:p, :p] = last[dim - p :, dim - p :] = hadamard / np.sqrt(p)
+    words, whole = splitmix64(seed), np.eye(dim)
+    for _ in range(rounds):
+        signs = sum(next(words) << 64 * k for k in range(-(-dim // 64)))
+        whole = np.diag([-1.0 if signs >> j & 1 else 1.0 for j in range(dim)]) @ whole
+        whole = first @ whole
+        if p < dim:
+            whole = last @ whole
+    return whole
 
 
 # --- files that conform, to put one fault into ----------------------------------------------------------------------

@@ -10,7 +10,6 @@ import numpy as np
 from qemb.encode.normal import NORMAL_SPREAD, normal_levels
 from qemb.encode.scaled import ScaledEncoder, keep_finite, round_scales, sum_rows
 from qemb.layout import FloatType, Group
-from qemb.quantization import float_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,11 +80,11 @@ class LevelsEncoder(ScaledEncoder):
         square = np.zeros(self.dim)
         mean = 0 if self.mean is None else self.mean
         for tile in tiles():
-            square += np.add.reduce(np.square(tile - mean, dtype=np.float64), axis=0)
+            square += np.add.reduce(np.square(tile.astype(np.float64) - mean), axis=0)
         if self.quantization.scale_group == Group.TABLE:
             square = square.mean(keepdims=True)
         ideal = np.sqrt(square / max(rows, 1)) / self.spread
-        scales = ideal.astype(float_dtype(self.quantization.scale_type)).astype(np.float32)
+        scales = round_scales(ideal, self.quantization.scale_type)
         self._check_range(scales, 0, 0)
         return keep_finite(scales, self.top)
 

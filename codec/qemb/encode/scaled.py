@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SMALLEST_FLOAT16 = 2.0**-17
 """Scales below this lose more than 0.4% to float16's subnormal steps; then float32 is taken."""
 LARGEST_FLOAT16 = 65504.0
+SMALLEST_NORMAL = 2.0**-126
+"""The smallest float32 of full precision."""
 
 
 class ScaledEncoder:
@@ -216,10 +218,10 @@ def sum_rows(one: NDArray[np.float32], two: NDArray[np.float32]) -> NDArray[np.f
 
 def round_scales(scales: NDArray[Any], element: FloatType) -> NDArray[np.float32]:
     """Scales rounded to their stored type; those too small or too large for float16 stay as they are, to be found."""
-    if element != FloatType.FLOAT16:
-        return scales.astype(np.float32)
     fits = (scales >= SMALLEST_FLOAT16) & (scales <= LARGEST_FLOAT16)
     with np.errstate(over="ignore"):
+        if element != FloatType.FLOAT16:
+            return scales.astype(np.float32)
         return np.where(fits, scales.astype(np.float16), scales).astype(np.float32)
 
 
@@ -227,17 +229,18 @@ def absmax_scales(largest: NDArray[np.float32], top: int, element: FloatType) ->
     """Scales, rounded to their stored type, that map the largest magnitude to the outermost level.
 
     Quantizing what was decoded has to give the same scales again. float16 scales times a level are exact in float32,
-    so they do; float32 ones are moved on until ``scale * top / top``, each step rounded, is the scale itself.
+    so they do; float32 ones are moved on until ``scale * top / top``, each step rounded, is the scale itself. Below the
+    normal range, where scales have few bits, they are the next power of two.
     """
     if element == FloatType.FLOAT16:
-        with np.errstate(over="ignore"):
-            return (largest / np.float32(top)).astype(np.float16).astype(np.float32)
-    scales = largest / np.float32(top)
-    # the smallest magnitudes would round to a scale of zero, and be lost
-    scales = np.where((largest > 0) & (scales == 0), np.finfo(np.float32).smallest_subnormal, scales)
+        return round_scales(largest / np.float32(top), element)
+    wide = largest.astype(np.float64) / top
+    mantissa, exponent = np.frexp(wide)
+    powers = np.ldexp(1.0, np.maximum(exponent - (mantissa == 0.5), -149))
+    scales = np.where((wide > 0) & (wide < SMALLEST_NORMAL), powers, wide).astype(np.float32)
     scales = keep_finite(scales, top)
     while True:
-        again = np.maximum(scales * np.float32(top) / np.float32(top), np.minimum(scales, np.float32(1e-44)))
+        again = scales * np.float32(top) / np.float32(top)
         if bool((again == scales).all()):
             return scales
         scales = again
@@ -245,6 +248,7 @@ def absmax_scales(largest: NDArray[np.float32], top: int, element: FloatType) ->
 
 def keep_finite(scales: NDArray[np.float32], top: int) -> NDArray[np.float32]:
     """Step down scales whose outermost level would decode to infinity."""
+    scales = np.minimum(scales, np.finfo(np.float32).max / np.float32(top))
     with np.errstate(over="ignore"):
         while bool((over := np.isinf(scales * np.float32(top))).any()):
             scales = np.where(over, np.nextafter(scales, np.float32(0)), scales).astype(np.float32)
