@@ -79,9 +79,9 @@ def test_a_failure_leaves_what_was_there(tmp_path):
 def test_slow_quantizing_names_what_would_be_quicker(tmp_path, monkeypatch):
     table = tmp_path / "table.txt"
     table.write_text("\n".join(f"w{i} " + " ".join(str((7 * i + j) % 11) for j in range(20)) for i in range(30)))
-    assert not convert(table, tmp_path / "out.qemb", bits=4).notes
+    assert not qemb_tools.convert(table, tmp_path / "out.qemb", bits=4).notes
     monkeypatch.setattr("qemb_tools.qemb_file.PATIENCE", 0.0)
     monkeypatch.setattr("qemb_tools.qemb_file.find_spec", lambda _: None)
-    (note,) = convert(table, tmp_path / "out.qemb", bits=4).notes
+    (note,) = qemb_tools.convert(table, tmp_path / "out.qemb", bits=4).notes
     assert "qemb-format[numba]" in note
-    assert not convert(table, tmp_path / "out.qemb", bits=8).notes
+    assert not qemb_tools.convert(table, tmp_path / "out.qemb", bits=8).notes
