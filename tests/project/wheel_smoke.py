@@ -64,6 +64,7 @@ with qemb.open("whole.qemb") as emb:
 MISSING = [
     (["table.h5"], "qemb-format[hdf5]"),
     (["vectors.npy", "--tokens", "words.parquet"], "qemb-format[parquet]"),
+    (["vectors.npy", "--tokens", "words.txt", "--scheme", "product"], "qemb-format[faiss]"),
 ]
 
 

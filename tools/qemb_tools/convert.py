@@ -138,22 +138,31 @@ def _write(
     show_progress: bool,
 ) -> Summary:
     rows = 0
-    sink = create_sink(Target(target, table.dim, table.rows, table.metadata | metadata, writer), target_format)
+    everything = Target(target, table.dim, table.rows, table.metadata | metadata, writer, table.kept)
+    sink = create_sink(everything, target_format)
     if isinstance(sink, QembSink):
         sink.show_progress = show_progress
     distinct = _Distinct()
     with sink, progress(table.expected, "converting", wanted=show_progress) as bar:
-        for read in table.batches():
-            # the writer of .qemb needs an index of the tokens anyway, and finds duplicates itself
-            batch = read if isinstance(sink, QembSink) else distinct.only_first(read)
-            sink.append(batch)
-            rows += len(batch.tokens)
-            bar.update(len(read.tokens))
+        if isinstance(sink, QembSink) and sink.takes_codes:
+            for codes in table.code_batches():
+                sink.append_codes(codes)
+                rows += len(codes.tokens)
+                bar.update(len(codes.tokens))
+        else:
+            for read in table.batches():
+                # the writer of .qemb needs an index of the tokens anyway, and finds duplicates itself
+                batch = read if isinstance(sink, QembSink) else distinct.only_first(read)
+                sink.append(batch)
+                rows += len(batch.tokens)
+                bar.update(len(read.tokens))
         if not rows:
             raise source_error("there are no rows; check that the file is whole", where)
     duplicates, scheme = distinct.dropped, ""
     if isinstance(sink, QembSink):
         duplicates, scheme = sink.duplicates, describe(target)
+        if sink.kept is not None:
+            scheme += f", kept as they were: {sink.kept.name}"
         rows -= duplicates
     return Summary(rows, table.dim, scheme, duplicates, Path(target).stat().st_size, table.notes + sink.notes)
 

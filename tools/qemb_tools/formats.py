@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import qemb
 from qemb_tools import (
+    faiss_index,
     fasttext_bin,
     gensim_model,
+    gguf,
     hdf5,
     llama2c,
     npy,
@@ -18,7 +20,7 @@ from qemb_tools import (
     text,
     word2vec_bin,
 )
-from qemb_tools.interface import READ_FLAGS, ReadOptions, Sink, Source, UsageError, source_error
+from qemb_tools.interface import READ_FLAGS, Kept, ReadOptions, Sink, Source, UsageError, source_error
 from qemb_tools.stream import HEAD, STANDARD_INPUT, check_file, is_pipe, open_bytes
 
 if TYPE_CHECKING:
@@ -27,13 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a sink is made from. ``rows`` is None where it is unknown; ``writer`` goes to `qemb.Writer`."""
+    """What a sink is made from. ``rows`` is None where it is unknown; ``writer`` goes to `qemb.Writer`.
+
+    ``kept`` says how the source stores its values, where a ``.qemb`` file can keep them so.
+    """
 
     path: str
     dim: int
     rows: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     writer: qemb.EncoderOptions = field(default_factory=qemb.EncoderOptions)
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ FORMATS = (
     Format(
         "qemb", "this project's format", (".qemb",),
         sniff=qemb_file.sniff, read=qemb_file.QembSource,
-        write=lambda t: qemb_file.QembSink(t.path, t.dim, t.metadata, t.writer),
+        write=lambda t: qemb_file.QembSink(t.path, t.dim, t.metadata, t.writer, t.kept),
     ),
     Format(
         "hdf5", "HDF5; --dataset and --tokens name the parts of foreign files", (".h5", ".hdf5", ".hdf"), "hdf5",
@@ -75,6 +81,14 @@ FORMATS = (
     Format(
         "npz", "numpy arrays: a matrix and its words", (".npz",),
         options=_MATRICES, sniff=npy.sniff_npz, read=npy.open_npz,
+    ),
+    Format(
+        "gguf", "the token table of a llama.cpp model, its blocks kept", (".gguf",),
+        options=_MATRICES, sniff=gguf.sniff, read=gguf.open_table,
+    ),
+    Format(
+        "faiss", "a flat, scalar- or product-quantized index, kept; --tokens names its words", (".faiss",), "faiss",
+        options=_MATRIX, sniff=faiss_index.sniff, read=faiss_index.open_index,
     ),
     Format(
         "gensim", "KeyedVectors, Word2Vec, Doc2Vec, FastText as gensim saves them", (".model", ".kv", ".wv"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import qemb
@@ -71,6 +71,35 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeBatch:
+    """Some rows of a table that is quantized, as `qemb.CodeWriter.append` takes them."""
+
+    tokens: list[bytes]
+    codes: NDArray[Any]
+    scales: NDArray[Any] | None = None
+    offsets: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How a source stores its values, where a ``.qemb`` file can keep them so, every bit of them.
+
+    Attributes
+    ----------
+    name : str
+        What the user is told, such as "GGML Q8_0".
+    code_format : qemb.CodeFormat or None
+        How the codes that `Source.code_batches` gives become values. None where there are floats only.
+    options : qemb.EncoderOptions
+        Then the arguments of `qemb.Writer` that keep their bits.
+    """
+
+    name: str
+    code_format: qemb.CodeFormat | None = None
+    options: qemb.EncoderOptions = field(default_factory=qemb.EncoderOptions)
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOptions:
     """How to read a source; `open_source` refuses what the format has no use for.
 
@@ -124,11 +153,14 @@ class Source(ABC):
         What the file says of itself, JSON-able.
     notes : list of str
         What the user should be told; complete once the last batch was read.
+    kept : Kept or None
+        How the values are stored, where that is kept unless the user asks for something else.
     """
 
     dim: int
     rows: int | None = None
     expected: int | None = None
+    kept: Kept | None = None
 
     def __init__(self) -> None:
         self.metadata: dict[str, Any] = {}
@@ -137,6 +169,10 @@ class Source(ABC):
     @abstractmethod
     def batches(self) -> Iterator[Batch]:
         """Yield the rows in order. Raises `qemb.QembError` where the file is bad."""
+
+    def code_batches(self) -> Iterator[CodeBatch]:
+        """Yield the rows in order, as codes; for sources that have ``kept.code_format``."""
+        raise NotImplementedError
 
     def close(self) -> None:  # noqa: B027 - most sources hold nothing open; those that do override it
         """Release the file."""

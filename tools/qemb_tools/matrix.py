@@ -20,6 +20,25 @@ def float32(values: NDArray[Any]) -> NDArray[np.float32]:
         return np.ascontiguousarray(values, dtype=np.float32)
 
 
+def widen_bfloat16(bits: NDArray[Any]) -> NDArray[np.float32]:
+    """Float32 of bfloat16 given as uint16: its upper half."""
+    return np.left_shift(bits.astype(np.uint32), 16).view(np.float32)
+
+
+def check_shape(rows: int, dim: int, tokens: list[bytes], where: str) -> None:
+    """Raise `qemb.InvalidError` where rows are too long, or not as many as the tokens."""
+    if not 1 <= dim <= MAX_DIM:
+        raise source_error(f"the rows have {dim:,} values; 1 to {MAX_DIM:,} are possible", where)
+    if rows != len(tokens):
+        raise source_error(f"there are {rows:,} rows and {len(tokens):,} tokens; give every row one token", where)
+
+
+def without_padding(matrix: NDArray[Any], tokens: int) -> tuple[NDArray[Any], list[str]]:
+    """The rows that have tokens, and a note of the others: models pad their tables to a round number of rows."""
+    left = len(matrix) - tokens
+    return matrix[:tokens], [f"rows past the last token, left out: {left:,}"] if left > 0 else []
+
+
 class MatrixSource(Source):
     """Tokens and the rows of a matrix.
 
@@ -49,10 +68,7 @@ class MatrixSource(Source):
         if matrix.dtype.kind not in "fiu":
             raise source_error(f"the array holds {matrix.dtype}, not numbers", where)
         rows, dim = matrix.shape
-        if not 1 <= dim <= MAX_DIM:
-            raise source_error(f"the rows have {dim:,} values; 1 to {MAX_DIM:,} are possible", where)
-        if rows != len(tokens):
-            raise source_error(f"there are {rows:,} rows and {len(tokens):,} tokens; give every row one token", where)
+        check_shape(rows, dim, tokens, where)
         if counts is not None and counts.shape != (rows,):
             raise source_error(f"there are {rows:,} rows and counts of shape {counts.shape}", where)
         if matrix.dtype.kind == "f" and matrix.dtype.itemsize > 4:
@@ -74,3 +90,11 @@ class MatrixSource(Source):
     def decode(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Values of the matrix as float32; for types that numpy has not, a subclass has its own."""
         return float32(values)
+
+
+class Bfloat16Source(MatrixSource):
+    """A matrix of bfloat16 as integers: each the upper half of a float32."""
+
+    def decode(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """As `widen_bfloat16`."""
+        return widen_bfloat16(values)

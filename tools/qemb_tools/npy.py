@@ -9,6 +9,7 @@ import numpy as np
 
 from qemb_tools.interface import ReadOptions, Source, UsageError, source_error
 from qemb_tools.matrix import MatrixSource
+from qemb_tools.quantized import Int8Source
 from qemb_tools.stream import check_file
 from qemb_tools.tokens import read_tokens
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import qemb
 
 _WORDS = ("tokens", "words", "vocab", "vocabulary")
+_SCALES = ("scale", "scales")
 
 
 def sniff(head: bytes, path: str) -> bool:  # noqa: ARG001 - every format's sniff takes both
@@ -53,11 +55,13 @@ def open_npy(path: str, options: ReadOptions) -> Source:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise _unreadable(error, path) from None
-    return MatrixSource(tokens, matrix, path)
+    return _source(tokens, matrix, None, path)
 
 
 def open_npz(path: str, options: ReadOptions) -> Source:
     """Open one matrix of an ``.npz`` file, with the words of ``--tokens`` or of its only array of strings.
+
+    An int8 matrix is multiplied by the array ``scale`` or ``scales``, where there is one.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def open_npz(path: str, options: ReadOptions) -> Source:
                 words = next((archive[name] for name in _WORDS if name in names), None)
             name = options.dataset
             if name is None:
-                others = [n for n in names if n not in _WORDS]
+                others = [n for n in names if n not in _WORDS + _SCALES]
                 candidates = [n for n in others if archive[n].ndim == 2] if len(others) > 1 else others
                 if len(candidates) != 1:
                     raise UsageError(f"{path} holds {', '.join(names)}; name the vectors: --dataset NAME")
@@ -84,9 +88,17 @@ def open_npz(path: str, options: ReadOptions) -> Source:
             if name not in names:
                 raise UsageError(f"{path} has no array {name!r}; it holds {', '.join(names)}")
             matrix = archive[name]
+            scales = next((archive[name] for name in _SCALES if name in names), None)
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise _unreadable(error, path) from None
-    return MatrixSource(read_tokens(options) if words is None else _strings(words, path), matrix, path)
+    return _source(read_tokens(options) if words is None else _strings(words, path), matrix, scales, path)
+
+
+def _source(tokens: list[bytes], matrix: NDArray[Any], scales: NDArray[Any] | None, path: str) -> Source:
+    """int8 is quantized already, and kept; the scales of anything else are none of ours."""
+    if matrix.dtype == np.int8 and matrix.ndim == 2:
+        return Int8Source(tokens, matrix, scales, path)
+    return MatrixSource(tokens, matrix, path)
 
 
 def _strings(words: NDArray[Any], path: str) -> list[bytes]:

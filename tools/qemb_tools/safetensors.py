@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from qemb_tools.interface import ReadOptions, Source, UsageError, source_error
-from qemb_tools.matrix import MatrixSource
+from qemb_tools.matrix import Bfloat16Source, MatrixSource, widen_bfloat16, without_padding
+from qemb_tools.quantized import Int8Source
 from qemb_tools.stream import check_file
 from qemb_tools.tokens import read_tokens
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 LARGEST_HEADER = 100 << 20
 _TYPES: Final = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I8": "<i1", "U8": "<u1"}
+_FLOATS: Final = ("F64", "F32", "F16", "BF16")
 # what the table of tokens is called, by model2vec, BERT, GPT-2, Llama and sentence-transformers
 _USUAL: Final = ("embeddings", "embedding.weight", "word_embeddings.weight", "wte.weight", "embed_tokens.weight")
 
@@ -58,31 +60,38 @@ def open_tensors(path: str, options: ReadOptions) -> Source:
     if file.is_dir():
         file = file / "model.safetensors"
     check_file(str(file))
-    tensor = _choose(_read_header(str(file)), options, str(file))
-    matrix: NDArray[Any] = np.memmap(file, _TYPES[tensor.dtype], "r", tensor.start, tensor.shape)
+    tensors = _read_header(str(file))
+    tensor = _choose(tensors, options, str(file))
+    matrix = _map(file, tensor)
     if options.tokens is None:
         beside = next((p for n in ("tokenizer.json", "vocab.txt") if (p := file.parent / n).is_file()), None)
         if beside is None:
             raise UsageError(f"{file} holds vectors only and no tokenizer is beside it; name its words: --tokens FILE")
         options = replace(options, tokens=str(beside))
     tokens = read_tokens(options)
-    notes = []
-    if len(tokens) < len(matrix):
-        # models pad their tables to a round number of rows
-        notes.append(f"rows past the last token, left out: {len(matrix) - len(tokens):,}")
-        matrix = matrix[: len(tokens)]
-    kind = _Bfloat16 if tensor.dtype == "BF16" else MatrixSource
-    source = kind(tokens, matrix, str(file))
-    source.notes += notes
+    source: Source
+    if tensor.dtype == "I8":
+        source = Int8Source(tokens, matrix, _scales(tensors, tensor.name, file), str(file))
+    else:
+        matrix, notes = without_padding(matrix, len(tokens))
+        source = (Bfloat16Source if tensor.dtype == "BF16" else MatrixSource)(tokens, matrix, str(file))
+        source.notes += notes
     source.metadata["tensor"] = tensor.name
     return source
 
 
-class _Bfloat16(MatrixSource):
-    """A matrix of bfloat16 as integers: each the upper half of a float32."""
+def _map(file: Path, tensor: _Tensor) -> NDArray[Any]:
+    return np.memmap(file, _TYPES[tensor.dtype], "r", tensor.start, tensor.shape)
 
-    def decode(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        return np.left_shift(values.astype(np.uint32), 16).view(np.float32)
+
+def _scales(tensors: dict[str, _Tensor], name: str, file: Path) -> NDArray[Any] | None:
+    """The scales of an int8 tensor, where the file has them: what int8 values are multiplied by."""
+    for candidate in (f"{name}_scale", f"{name}.scale", "scale", "scales"):
+        tensor = tensors.get(candidate)
+        if tensor is not None and tensor.dtype in _FLOATS:
+            values = np.array(_map(file, tensor))
+            return widen_bfloat16(values) if tensor.dtype == "BF16" else values
+    return None
 
 
 def _read_header(path: str) -> dict[str, _Tensor]:

@@ -189,9 +189,13 @@ def _grouped(dim: int, scheme: str, bits: int, options: Options) -> Quantization
     )
 
 
+_SUB_DIM = {1: 8, 2: 4, 3: 3, 4: 2}
+"""Values that share a code, for codes of 8 or 9 bits; more bits a value have a code each."""
+
+
 def _make_product(dim: int, bits: int, options: Options) -> Encoder:
     _refuse("product", options, {"effort", "block", "rotate", "window"})
-    sub_dim = options.sub_dim or min({1: 8, 2: 4, 3: 3, 4: 2}.get(bits, 1), dim)
+    sub_dim = min(_SUB_DIM.get(bits, 1), dim) if options.sub_dim is None else options.sub_dim
     if not 1 <= sub_dim <= dim:
         raise _option(f"sub_dim={sub_dim}; a sub-vector has 1 to {dim} values here")
     code_bits = bits * sub_dim

@@ -13,10 +13,11 @@ from qemb.layout import Group
 from qemb.packing import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from qemb.encode.base import Tiles
     from qemb.quantization import Quantization
 
 TRAINING_ROWS = 1 << 16
@@ -41,7 +42,7 @@ class ProductEncoder(ScaledEncoder):
         self._padded = self._codes_per_row * quantization.sub_dim
         self._quantizer: Any = None
 
-    def fit(self, tiles: Callable[[], Iterable[NDArray[np.float32]]]) -> None:
+    def fit(self, tiles: Tiles) -> None:
         """The mean, then the codebooks."""
         super().fit(tiles)
         if self._quantizer is None:  # a wider type of scales leaves the codebooks as they are
@@ -84,7 +85,7 @@ class ProductEncoder(ScaledEncoder):
         need_finite(tile, first, "the distance from the mean overflows")
         return tile
 
-    def _sample(self, tiles: Callable[[], Iterable[NDArray[np.float32]]]) -> NDArray[np.float32]:
+    def _sample(self, tiles: Tiles) -> NDArray[np.float32]:
         """Rows to train on, as `codes` will see them, float32, shape (n, padded dim)."""
         rows = sum(len(tile) for tile in tiles())
         count = min(rows, TRAINING_ROWS)
