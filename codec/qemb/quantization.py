@@ -90,7 +90,7 @@ class Quantization:
             case Level.DECIMAL:
                 if self.exponent_min == self.exponent_max < 0:
                     return f"decimal numbers with {_count(-self.exponent_min)} digits after the point"
-                return f"{_count(self.digits)} significant decimal digits"
+                return f"{_count(self.digits)} significant decimal digit{'s' if self.digits > 1 else ''}"
 
     def group_count(self, group: Group, block: int, rows: int, dim: int) -> int:
         """How many scales, or offsets, a table has."""

@@ -28,6 +28,7 @@ SDIST = [
     "codec/qemb/__init__.py",
     "codec/qemb/py.typed",
     "conformance/LICENSE",
+    "docs/benchmarks.md",
     "pyproject.toml",
     "spec/LICENSE",
     "spec/build.py",

@@ -199,7 +199,7 @@ def test_an_unknown_word_is_a_no_with_a_hint(qemb, table):
         (["convert", "table.txt", "out.npy"], "the name out.npy tells no format that can be written"),
         (["convert", "table.txt", "out.qemb", "--to", "npy"], "npy can be read but not written; these can: qemb, hdf5"),
         (["convert", "table.txt", "out.qemb", "--from", "tar"], "there is no format 'tar'; formats: qemb, hdf5, npy"),
-        (["convert", "table.txt", "out.txt", "--bits", "4"], "--bits apply to .qemb files, not to text"),
+        (["convert", "table.txt", "out.txt", "--bits", "4"], "text has no use for --bits, which only .qemb files take"),
         (["convert", "table.txt", "out.txt.gz"], "compressed files are read, not written; leave out .gz"),
         (["convert", "table.txt", "table.txt"], "source and target are the same file; write to another name"),
         (["convert", "table.txt", "missing/out.qemb"], "the folder missing does not exist; create it first"),

@@ -221,7 +221,7 @@ def create_sink(target: Target, format_name: str | None = None) -> Sink:
         raise UsageError("compressed files are read, not written; leave out .gz")
     if format_.name != "qemb" and target.writer:
         given = ", ".join("--" + name.replace("_", "-") for name in target.writer)
-        raise UsageError(f"{given} apply to .qemb files, not to {format_.name}")
+        raise UsageError(f"{format_.name} has no use for {given}, which only .qemb files take; leave that out")
     folder = Path(target.path).parent
     if not folder.is_dir():
         raise UsageError(f"the folder {folder} does not exist; create it first")

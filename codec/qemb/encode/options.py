@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from qemb.encode.base import Encoder
 
 SCHEMES = ("linear", "codebook", "trellis", "product", "float32", "float16", "bfloat16", "exact")
+WIDTHS = (*range(1, 9), 16)
+"""Bits a value, where no scheme is named."""
 
 
 class EncoderOptions(TypedDict, total=False):
@@ -97,6 +99,8 @@ def make_encoder(dim: int, options: Options) -> Encoder:
         raise _option(f"effort={options.effort}; it is 0 to 9")
     if scheme is None:
         bits = 8 if bits is None else bits
+        if bits not in WIDTHS:
+            raise _option(f"bits={bits} does not exist; there are {', '.join(map(str, WIDTHS))}")
         scheme = "linear" if bits in (8, 16) else _normal_scheme(dim, options)
     if scheme not in SCHEMES:
         raise _option(f"scheme {scheme!r} does not exist; there are auto, {', '.join(SCHEMES)}")
@@ -121,7 +125,7 @@ def _normal_scheme(dim: int, options: Options) -> str:
 
 def _make_scaled(dim: int, scheme: str, bits: int, options: Options) -> Encoder:
     _refuse(scheme, options, {"sub_dim"})
-    allowed = {"linear": (*range(1, 9), 16), "codebook": tuple(NORMAL_LEVELS), "trellis": tuple(TRELLIS_LEVELS)}[scheme]
+    allowed = {"linear": WIDTHS, "codebook": tuple(NORMAL_LEVELS), "trellis": tuple(TRELLIS_LEVELS)}[scheme]
     if bits not in allowed:
         raise _option(f"bits={bits} does not exist for {scheme}; there are {', '.join(map(str, allowed))}")
     quantization = _grouped(dim, scheme, bits, options)
