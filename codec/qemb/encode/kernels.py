@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LANES = 64
-"""Rows side by side. A constant, so that inner loops have no rest to be dealt with; fewer leave them too short."""
+LANES = 128
+"""Rows side by side. A constant, so that inner loops have no rest to be dealt with; fewer leave them too short to be worth entering."""
 
 
 def _kernel(function: Callable[..., None]) -> Any:  # noqa: ANN401
@@ -77,12 +77,13 @@ def _forward(
 @_kernel
 def _back(register: NDArray[np.int64], decisions: NDArray[np.uint8], registers: NDArray[np.int64]) -> None:
     half = decisions.shape[1]
-    for lane in range(LANES):
-        at = register[lane]
-        for step in range(len(decisions) - 1, -1, -1):
-            low, bit = at % half, at // half
-            at = 2 * low + (decisions[step, low, lane] >> bit & 1)
-            registers[step, lane] = at
+    at = register.copy()
+    for step in range(len(decisions) - 1, -1, -1):
+        decided, before = decisions[step], registers[step]
+        for lane in range(LANES):
+            low, bit = at[lane] % half, at[lane] // half
+            at[lane] = 2 * low + (decided[low, lane] >> bit & 1)
+            before[lane] = at[lane]
 
 
 @_kernel
