@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LANES = 128
-"""Rows side by side. A constant, so that inner loops have no rest to be dealt with; 64 are a third slower, 256 no faster."""
+"""Rows side by side. A constant, so that inner loops leave no rest; 64 are a third slower, 256 no faster."""
 
 
 def _kernel(function: Callable[..., None]) -> Any:  # noqa: ANN401
