@@ -62,11 +62,12 @@ class Hadamard:
     def invert(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """The inverse rotation, in place: what a writer does before it quantizes. It is not bit-exact."""
         size = 1 << (self.dim.bit_length() - 1)
-        for signs in self.signs[::-1]:
-            if size < self.dim:
-                _walsh_hadamard(values[:, self.dim - size :])
-            _walsh_hadamard(values[:, :size])
-            values *= signs
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever quantizes finds what is past float32
+            for signs in self.signs[::-1]:
+                if size < self.dim:
+                    _walsh_hadamard(values[:, self.dim - size :])
+                _walsh_hadamard(values[:, :size])
+                values *= signs
         return values
 
 

@@ -41,6 +41,13 @@ def test_refused(tmp_path, scheme, row, value):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_rotation_takes_past_float32(tmp_path):
+    with pytest.raises(qemb.InvalidError, match="overflows") as caught:
+        qemb.write(tmp_path / "table.qemb", ["a", "b"], np.full((2, 64), 3e38, np.float32), bits=4, rotate=True)
+    assert caught.value.code == "invalid.value"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("scheme", ["float32", "exact"])
 def test_kept(tmp_path, scheme):
     matrix = np.array([[np.nan, 1], [np.inf, -np.inf]], np.float32)

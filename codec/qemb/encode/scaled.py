@@ -105,7 +105,7 @@ class ScaledEncoder:
         if self.rotation is not None:
             tile = self.rotation.invert(tile.copy())
         if self.mean is not None:
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 tile = tile - self.mean
         need_finite(tile, first, "the distance from the mean overflows")
         if self.fitted is not None:
