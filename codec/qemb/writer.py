@@ -46,8 +46,8 @@ class Writer(RowWriter):
     duplicates : "error" or "first"
         Whether a token that came before is an error, or its row is left out and counted in `duplicates`.
     **options
-        ``bits``, ``scheme``, ``effort``, ``scale``, ``block``, ``scale_dtype``, ``offset``, ``rotate``, ``window``,
-        ``sub_dim``, ``compress``, ``max_bytes``, ``min_recall``: as for `write`.
+        ``bits``, ``scheme``, ``effort``, ``scale``, ``block``, ``scale_dtype``, ``offset``, ``clip``, ``rotate``,
+        ``window``, ``sub_dim``, ``compress``, ``max_bytes``, ``min_recall``: as for `write`.
 
     Raises
     ------
@@ -243,6 +243,9 @@ def write(
         ``float32`` (linear) or ``float16`` (the others, where all scales fit).
     offset : str, optional
         ``none`` (linear), or ``mean`` (the others): the mean vector is taken off before quantizing.
+    clip : bool, optional
+        ``linear`` by row or block: the scale is that of least squared error, which may cut off the largest values, and
+        not that of the largest value. The others always choose so.
     rotate : bool, optional
         Whether rows are rotated before quantizing. Left out, they are where that takes off a tenth of the error
         (codebook, trellis), as it does where some columns stand out; reading them costs several times more then.

@@ -36,6 +36,7 @@ class EncoderOptions(TypedDict, total=False):
     block: int | None
     scale_dtype: str | None
     offset: str | None
+    clip: bool | None
     rotate: bool | None
     window: int | None
     compress: bool | None
@@ -55,6 +56,7 @@ class Options:
     block: int | None = None
     scale_dtype: str | None = None
     offset: str | None = None
+    clip: bool | None = None
     rotate: bool | None = None
     window: int | None = None
     compress: bool | None = None
@@ -132,6 +134,8 @@ def _make_scaled(dim: int, scheme: str, bits: int, options: Options) -> Encoder:
     # 16 bits a row are worth it where a row has few bits, not where they cost 8-bit codes the property that
     # quantizing what was decoded gives the same file
     may_widen = options.scale_dtype is None
+    if scheme != "linear":
+        _refuse(scheme, options, {"clip"})
     if scheme == "trellis":
         return _make_trellis(dim, quantization, options, may_widen=may_widen)
     if options.window is not None:
@@ -139,7 +143,10 @@ def _make_scaled(dim: int, scheme: str, bits: int, options: Options) -> Encoder:
     if scheme == "linear":
         if bits == 1:
             quantization = replace(quantization, step=2, bias=-1)
-        return LinearEncoder(quantization, dim, may_widen=may_widen, rotate=options.rotate or False)
+        clip = bool(options.clip)
+        if clip and quantization.scale_group not in (Group.ROW, Group.BLOCK):
+            raise _option("clip=True goes with scales by row or block")
+        return LinearEncoder(quantization, dim, may_widen=may_widen, rotate=options.rotate or False, clip=clip)
     return CodebookEncoder(replace(quantization, window=bits), dim, may_widen=may_widen, rotate=options.rotate)
 
 

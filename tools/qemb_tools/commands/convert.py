@@ -33,6 +33,12 @@ def add_to(commands: Subparsers) -> None:
     group.add_argument("--sub-dim", type=int, metavar="L", help="values that share a code, with --scheme product")
     group.add_argument("--offset", choices=("mean", "none"), help="subtract the mean vector first, or nothing")
     group.add_argument(
+        "--clip",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="linear: cut off the largest values where that makes the error smaller",
+    )
+    group.add_argument(
         "--rotate",
         action=argparse.BooleanOptionalAction,
         default=None,
