@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from qemb.container import Section
+    from qemb.header import Section
 
 Query = str | bytes | Sequence[str] | Sequence[bytes]
 _STRUCTURES = ("QUAN", "TRNS", "SUBW")
