@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -315,6 +315,37 @@ class Embedding:
         from qemb.verify import OpenFile, verify
 
         verify(OpenFile(self._container, self._decoder, self.tokens, lambda: self.metadata))
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        compress: bool | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the same rows, codes and tokens into another file; nothing is quantized again.
+
+        Parameters
+        ----------
+        path : path
+            The file to write; it appears whole or not at all. It may be this one.
+        compress : bool, optional
+            Whether to store sections in zstd frames, each where that saves 3% of it at least. As it is where left out.
+        metadata : mapping, optional
+            What is stored instead of this file's metadata.
+
+        Raises
+        ------
+        QembError
+            A section of this file is damaged, or the metadata cannot be stored. No file is written.
+        OSError
+            The file cannot be created.
+        """
+        from qemb.rewrite import rewrite
+        from qemb.rows import encode_metadata
+
+        encoded = encode_metadata(self.metadata if metadata is None else metadata)
+        rewrite(self._container, self._quantization, path, compress=compress, metadata=encoded)
 
     def close(self) -> None:
         """Let go of the file. Arrays that were handed out stay good; everything else raises ValueError from now on."""

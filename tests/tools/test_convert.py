@@ -85,3 +85,23 @@ def test_slow_quantizing_names_what_would_be_quicker(tmp_path, monkeypatch):
     (note,) = qemb_tools.convert(table, tmp_path / "out.qemb", bits=4).notes
     assert "qemb-format[numba]" in note
     assert not qemb_tools.convert(table, tmp_path / "out.qemb", bits=8).notes
+
+
+def test_a_qemb_file_is_not_quantized_again_unless_that_is_asked_for(tmp_path):
+    tokens = [f"a common beginning {i}" for i in range(500)]
+    matrix = np.random.default_rng(0).normal(size=(500, 32)).astype(np.float32)
+    codec.write(tmp_path / "a.qemb", tokens, matrix, bits=2, metadata={"a": 1, "kept": "something"})
+    summary = qemb_tools.convert(tmp_path / "a.qemb", tmp_path / "b.qemb", compress=True, metadata={"b": 2})
+    assert summary.scheme.endswith("kept as they were: something")
+    assert (summary.rows, summary.dim, summary.duplicates) == (500, 32, 0)
+    assert summary.size == (tmp_path / "b.qemb").stat().st_size < (tmp_path / "a.qemb").stat().st_size
+    qemb_tools.convert(tmp_path / "a.qemb", tmp_path / "c.qemb", bits=8)
+    with (
+        codec.open(tmp_path / "a.qemb") as a,
+        codec.open(tmp_path / "b.qemb") as b,
+        codec.open(tmp_path / "c.qemb") as c,
+    ):
+        assert np.array_equal(a.matrix(), b.matrix())
+        assert b.metadata == {"a": 1, "b": 2, "kept": "something", "source": "qemb"}
+        assert c.metadata == {"a": 1, "source": "qemb"}
+        assert (b.info.bits, c.info.bits) == (2, 8)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from qemb_tools.formats import Target, create_sink, open_source
+from qemb_tools.formats import Target, create_sink, format_to_write, open_source
 from qemb_tools.gensim_model import from_object
-from qemb_tools.interface import Batch, ReadOptions, Source, UsageError, source_error
+from qemb_tools.interface import Batch, Kept, ReadOptions, Source, UsageError, source_error
 from qemb_tools.progress import progress
-from qemb_tools.qemb_file import QembSink, describe
+from qemb_tools.qemb_file import KEPT, QembSink, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,34 +137,50 @@ def _write(
     *,
     show_progress: bool,
 ) -> Summary:
+    metadata = table.metadata | metadata
+    kept = table.kept
+    if format_to_write(target, target_format).name != "qemb" or writer.keys() - {"compress"}:
+        kept = None
+    if kept is not None:
+        metadata |= {KEPT: kept.name} if kept.name else {}
+        if not kept.options and table.rows:
+            return _keep(table, kept, target, metadata, writer, show_progress=show_progress)
+        writer = kept.options | writer
     rows = 0
-    everything = Target(target, table.dim, table.rows, table.metadata | metadata, writer, table.kept)
-    sink = create_sink(everything, target_format)
+    sink = create_sink(Target(target, table.dim, table.rows, metadata, writer), target_format)
     if isinstance(sink, QembSink):
         sink.show_progress = show_progress
     distinct = _Distinct()
     with sink, progress(table.expected, "converting", wanted=show_progress) as bar:
-        if isinstance(sink, QembSink) and sink.takes_codes:
-            for codes in table.code_batches():
-                sink.append_codes(codes)
-                rows += len(codes.tokens)
-                bar.update(len(codes.tokens))
-        else:
-            for read in table.batches():
-                # the writer of .qemb needs an index of the tokens anyway, and finds duplicates itself
-                batch = read if isinstance(sink, QembSink) else distinct.only_first(read)
-                sink.append(batch)
-                rows += len(batch.tokens)
-                bar.update(len(read.tokens))
+        for read in table.batches():
+            # the writer of .qemb needs an index of the tokens anyway, and finds duplicates itself
+            batch = read if isinstance(sink, QembSink) else distinct.only_first(read)
+            sink.append(batch)
+            rows += len(batch.tokens)
+            bar.update(len(read.tokens))
         if not rows:
             raise source_error("there are no rows; check that the file is whole", where)
     duplicates, scheme = distinct.dropped, ""
     if isinstance(sink, QembSink):
-        duplicates, scheme = sink.duplicates, describe(target)
-        if sink.kept is not None:
-            scheme += f", kept as they were: {sink.kept.name}"
+        duplicates, scheme = sink.duplicates, describe(target, kept)
         rows -= duplicates
     return Summary(rows, table.dim, scheme, duplicates, Path(target).stat().st_size, table.notes + sink.notes)
+
+
+def _keep(
+    table: Source,
+    kept: Kept,
+    target: str,
+    metadata: dict[str, Any],
+    writer: qemb.EncoderOptions,
+    *,
+    show_progress: bool,
+) -> Summary:
+    """Write the codes of a source as they are."""
+    with progress(table.expected, "copying", wanted=show_progress) as bar:
+        duplicates = table.keep(target, metadata, compress=writer.get("compress"), progress=bar.update)
+    rows = (table.rows or 0) - duplicates
+    return Summary(rows, table.dim, describe(target, kept), duplicates, Path(target).stat().st_size, table.notes)
 
 
 class _Distinct:

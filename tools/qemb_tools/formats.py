@@ -20,7 +20,7 @@ from qemb_tools import (
     text,
     word2vec_bin,
 )
-from qemb_tools.interface import READ_FLAGS, Kept, ReadOptions, Sink, Source, UsageError, source_error
+from qemb_tools.interface import READ_FLAGS, ReadOptions, Sink, Source, UsageError, source_error
 from qemb_tools.stream import HEAD, STANDARD_INPUT, check_file, is_pipe, open_bytes
 
 if TYPE_CHECKING:
@@ -29,17 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a sink is made from. ``rows`` is None where it is unknown; ``writer`` goes to `qemb.Writer`.
-
-    ``kept`` says how the source stores its values, where a ``.qemb`` file can keep them so.
-    """
+    """What a sink is made from. ``rows`` is None where it is unknown; ``writer`` goes to `qemb.Writer`."""
 
     path: str
     dim: int
     rows: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     writer: qemb.EncoderOptions = field(default_factory=qemb.EncoderOptions)
-    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ FORMATS = (
     Format(
         "qemb", "this project's format", (".qemb",),
         sniff=qemb_file.sniff, read=qemb_file.QembSource,
-        write=lambda t: qemb_file.QembSink(t.path, t.dim, t.metadata, t.writer, t.kept),
+        write=lambda t: qemb_file.QembSink(t.path, t.dim, t.metadata, t.writer),
     ),
     Format(
         "hdf5", "HDF5; --dataset and --tokens name the parts of foreign files", (".h5", ".hdf5", ".hdf"), "hdf5",
@@ -201,28 +197,42 @@ def open_source(path: str, options: ReadOptions | None = None, format_name: str 
     return source
 
 
-def create_sink(target: Target, format_name: str | None = None) -> Sink:
-    """Create the file to write, its format told by its name where it is not given.
+def format_to_write(path: str, format_name: str | None = None) -> Format:
+    """The format of a file to write, told by its name where it is not given.
 
     Raises
     ------
     UsageError
-        The format is not known, cannot be written, or needs an extra that is not installed.
+        The format is not known or cannot be written, or there is no such folder.
     """
-    if target.path in ("", STANDARD_INPUT):
+    if path in ("", STANDARD_INPUT):
         raise UsageError("nothing is written to standard output; name a file")
-    format_ = by_name(format_name) if format_name else by_extension(target.path, to_write=True)
+    format_ = by_name(format_name) if format_name else by_extension(path, to_write=True)
     if format_ is None:
-        raise UsageError(f"the name {target.path} tells no format that can be written; name it with --to")
+        raise UsageError(f"the name {path} tells no format that can be written; name it with --to")
     if format_.write is None:
         can = ", ".join(f.name for f in FORMATS if f.write is not None)
         raise UsageError(f"{format_.name} can be read but not written; these can: {can}")
-    if target.path.endswith(".gz"):
+    if path.endswith(".gz"):
         raise UsageError("compressed files are read, not written; leave out .gz")
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise UsageError(f"the folder {folder} does not exist; create it first")
+    return format_
+
+
+def create_sink(target: Target, format_name: str | None = None) -> Sink:
+    """Create the file to write.
+
+    Raises
+    ------
+    UsageError
+        As `format_to_write`; or options that the format does not have, or an extra that is not installed.
+    """
+    format_ = format_to_write(target.path, format_name)
     if format_.name != "qemb" and target.writer:
         given = ", ".join("--" + name.replace("_", "-") for name in target.writer)
         raise UsageError(f"{format_.name} has no use for {given}, which only .qemb files take; leave that out")
-    folder = Path(target.path).parent
-    if not folder.is_dir():
-        raise UsageError(f"the folder {folder} does not exist; create it first")
+    if format_.write is None:
+        raise AssertionError("formats to write can be written")
     return format_.write(target)

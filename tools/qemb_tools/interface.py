@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import qemb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     import numpy as np
@@ -71,31 +71,18 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class CodeBatch:
-    """Some rows of a table that is quantized, as `qemb.CodeWriter.append` takes them."""
-
-    tokens: list[bytes]
-    codes: NDArray[Any]
-    scales: NDArray[Any] | None = None
-    offsets: NDArray[Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Kept:
     """How a source stores its values, where a ``.qemb`` file can keep them so, every bit of them.
 
     Attributes
     ----------
     name : str
-        What the user is told, such as "GGML Q8_0".
-    code_format : qemb.CodeFormat or None
-        How the codes that `Source.code_batches` gives become values. None where there are floats only.
+        What the user is told, such as "GGML Q8_0"; "" where there is nothing to tell.
     options : qemb.EncoderOptions
-        Then the arguments of `qemb.Writer` that keep their bits.
+        Arguments of `qemb.Writer` that keep the bits of floats. Empty where `Source.keep` writes codes.
     """
 
     name: str
-    code_format: qemb.CodeFormat | None = None
     options: qemb.EncoderOptions = field(default_factory=qemb.EncoderOptions)
 
 
@@ -170,8 +157,32 @@ class Source(ABC):
     def batches(self) -> Iterator[Batch]:
         """Yield the rows in order. Raises `qemb.QembError` where the file is bad."""
 
-    def code_batches(self) -> Iterator[CodeBatch]:
-        """Yield the rows in order, as codes; for sources that have ``kept.code_format``."""
+    def keep(
+        self,
+        path: str,
+        metadata: dict[str, Any],
+        *,
+        compress: bool | None,
+        progress: Callable[[int], object],
+    ) -> int:
+        """Write the codes into a ``.qemb`` file as they are, for sources whose ``kept`` has no options.
+
+        Parameters
+        ----------
+        path : str
+            The file; it appears whole or not at all.
+        metadata : dict
+            JSON-able.
+        compress : bool or None
+            As for `qemb.Writer`.
+        progress : callable
+            Called with numbers of rows done.
+
+        Returns
+        -------
+        int
+            Rows left out because their token had come before.
+        """
         raise NotImplementedError
 
     def close(self) -> None:  # noqa: B027 - most sources hold nothing open; those that do override it

@@ -7,12 +7,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import qemb
-from qemb_tools.interface import Batch, CodeBatch, Kept, ReadOptions, Sink, Source, UsageError, batch_rows, naming
+from qemb_tools.interface import Batch, Kept, ReadOptions, Sink, Source, UsageError, batch_rows, naming
 from qemb_tools.progress import progress
 from qemb_tools.stream import check_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PATIENCE = 20.0
 """Seconds of quantizing after which a user is told of what would be quicker."""
@@ -38,7 +38,8 @@ class QembSource(Source):
             self.metadata = dict(self._embedding.metadata)
         self.dim = self._embedding.dim
         self.rows = self.expected = len(self._embedding)
-        self.metadata.pop(KEPT, None)  # what is made of the floats says for itself how it is stored
+        # what is made of the floats is not as it was; what is made of the codes is
+        self.kept = Kept(self.metadata.pop(KEPT, ""))
         left = self._embedding.total_rows - len(self._embedding)
         if left:
             self.notes.append(f"rows past the tokens (subword buckets), left out: {left:,}")
@@ -58,6 +59,21 @@ class QembSource(Source):
                 tokens = [raw(row) for row in range(start, stop)]
                 yield Batch(tokens, self._embedding.matrix(start, stop), None if counts is None else counts[start:stop])
 
+    def keep(
+        self,
+        path: str,
+        metadata: dict[str, Any],
+        *,
+        compress: bool | None,
+        progress: Callable[[int], object],
+    ) -> int:
+        """Copy the file, section by section, subword buckets too."""
+        with naming(self._path):
+            self._embedding.save(path, compress=compress, metadata=metadata)
+        progress(len(self._embedding))
+        self.notes.clear()  # no row is left out
+        return 0
+
 
 class QembSink(Sink):
     """A ``.qemb`` file being written.
@@ -72,38 +88,12 @@ class QembSink(Sink):
         JSON-able.
     options : qemb.EncoderOptions
         Further arguments of `qemb.Writer`, such as ``bits`` or ``scheme``.
-    kept : Kept, optional
-        How the source stores its values: kept so, unless ``options`` say how they are to be stored.
     """
 
-    def __init__(
-        self,
-        path: str,
-        dim: int,
-        metadata: dict[str, Any],
-        options: qemb.EncoderOptions,
-        kept: Kept | None = None,
-    ) -> None:
+    def __init__(self, path: str, dim: int, metadata: dict[str, Any], options: qemb.EncoderOptions) -> None:
         self.notes = []
         self.show_progress = False
         """Whether quantizing, which many schemes begin when all rows are there, has a progress bar."""
-        self.kept = kept if not options.keys() - {"compress"} else None
-        """What is kept as it was, or None."""
-        self._writer: qemb.Writer | qemb.CodeWriter
-        if self.kept is not None:
-            metadata = metadata | {KEPT: self.kept.name}
-            if self.kept.code_format is not None:
-                compress = bool(options.get("compress"))
-                self._writer = qemb.CodeWriter(
-                    path,
-                    dim=dim,
-                    code_format=self.kept.code_format,
-                    metadata=metadata,
-                    duplicates="first",
-                    compress=compress,
-                )
-                return
-            options = self.kept.options | options
         try:
             self._writer = qemb.Writer(path, dim=dim, metadata=metadata, duplicates="first", **options)
         except qemb.LimitError:
@@ -113,32 +103,16 @@ class QembSink(Sink):
             raise UsageError(str(error)) from None
 
     @property
-    def takes_codes(self) -> bool:
-        """Whether rows come by `append_codes`."""
-        return isinstance(self._writer, qemb.CodeWriter)
-
-    @property
     def duplicates(self) -> int:
         """Rows left out because their token had come before."""
         return int(self._writer.duplicates)
 
     def append(self, batch: Batch) -> None:
         """Write the rows of a batch."""
-        if isinstance(self._writer, qemb.CodeWriter):
-            raise TypeError("this file is written from codes")
         self._writer.append(batch.tokens, batch.vectors, batch.counts)
-
-    def append_codes(self, batch: CodeBatch) -> None:
-        """Write the rows of a batch of codes."""
-        if isinstance(self._writer, qemb.Writer):
-            raise TypeError("this file is written from floats")
-        self._writer.append(batch.tokens, batch.codes, scales=batch.scales, offsets=batch.offsets)
 
     def finish(self) -> None:
         """Publish the file."""
-        if isinstance(self._writer, qemb.CodeWriter):
-            self._writer.close()
-            return
         begun = time.monotonic()
         with progress(self._writer.rows, "quantizing", wanted=self.show_progress) as bar:
             self._writer.close(bar.update)
@@ -154,7 +128,10 @@ class QembSink(Sink):
         self._writer.abort()
 
 
-def describe(path: str) -> str:
-    """How a file stores its values, in a few words."""
+def describe(path: str, kept: Kept | None = None) -> str:
+    """How a file stores its values, in a few words; ``kept`` says how they were, where they are so still."""
     with qemb.open(path) as embedding:
-        return embedding.info.values
+        values = embedding.info.values
+    if kept is None:
+        return values
+    return f"{values}, kept as they were" + (f": {kept.name}" if kept.name else "")

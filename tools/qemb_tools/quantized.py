@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import qemb
-from qemb_tools.interface import Batch, CodeBatch, Kept, Source, batch_rows, source_error
+from qemb_tools.interface import Batch, Kept, Source, batch_rows, source_error
 from qemb_tools.matrix import check_shape, float32, without_padding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBatch:
+    """Some rows of a quantized table, as `qemb.CodeWriter.append` takes them."""
+
+    tokens: list[bytes]
+    codes: NDArray[Any]
+    scales: NDArray[Any] | None = None
+    offsets: NDArray[Any] | None = None
 
 
 class QuantizedSource(Source):
@@ -37,7 +48,7 @@ class QuantizedSource(Source):
         self.rows = self.expected = len(tokens)
         self.dim = dim
         self.code_format = code_format
-        self.kept = Kept(name, code_format)
+        self.kept = Kept(name)
         self._tokens = tokens
 
     @abstractmethod
@@ -55,6 +66,28 @@ class QuantizedSource(Source):
         """Yield the rows in order, decoded."""
         for batch in self.code_batches():
             yield Batch(batch.tokens, decode(batch, self.code_format, self.dim))
+
+    def keep(
+        self,
+        path: str,
+        metadata: dict[str, Any],
+        *,
+        compress: bool | None,
+        progress: Callable[[int], object],
+    ) -> int:
+        """Write the codes as they are."""
+        with qemb.CodeWriter(
+            path,
+            dim=self.dim,
+            code_format=self.code_format,
+            metadata=metadata,
+            duplicates="first",
+            compress=bool(compress),
+        ) as writer:
+            for batch in self.code_batches():
+                writer.append(batch.tokens, batch.codes, scales=batch.scales, offsets=batch.offsets)
+                progress(len(batch.tokens))
+        return int(writer.duplicates)
 
 
 def decode(batch: CodeBatch, code_format: qemb.CodeFormat, dim: int) -> NDArray[np.float32]:
