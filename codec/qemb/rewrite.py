@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qemb.container import Container, Section
+    from qemb.container import Container
+    from qemb.header import Section
     from qemb.quantization import Quantization
 
 _STRUCTURES = ("QUAN", "TRNS", "SUBW")
