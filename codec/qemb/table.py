@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from dataclasses import dataclass
@@ -177,7 +178,10 @@ class Spool:
 
     def __init__(self, target: str) -> None:
         folder = os.path.dirname(os.path.realpath(target))
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (lives as long as the writer)
+        try:
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (lives as long as the writer)
+        except OSError as error:  # nobody asked for a file of the temporary name
+            raise OSError(error.errno, error.strerror, target) from None
         self.size = 0
 
     def write(self, data: NDArray[Any]) -> None:
@@ -194,4 +198,9 @@ class Spool:
 
     def close(self) -> None:
         """Let go of the file, which goes with it."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # flushing into a full disk fails here too
+            self._file.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):  # a writer that was forgotten
+            self.close()

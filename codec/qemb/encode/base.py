@@ -23,6 +23,10 @@ TILE_ROWS = 4096
 """Rows quantized at a time. Column sums run tile by tile, so the files this codec writes depend on it."""
 
 
+SAMPLE_VALUES = 1 << 17
+"""Values that a choice is tried on: rows at equal distances over the whole table."""
+
+
 class MisfitError(InvalidError):
     """A choice that was made from a sample, or before the rows were seen, does not hold: the writer starts again."""
 
@@ -92,3 +96,17 @@ def need_finite(tile: NDArray[np.float32], first: int, message: str) -> None:
             f"{message}: {tile[row, column]}; leave the row out, or use scheme='float32'",
             where=f"row {first + int(row)}, column {int(column)}",
         )
+
+
+def sample_rows(tiles: Iterable[NDArray[np.float32]], dim: int) -> tuple[NDArray[np.float32], int]:
+    """Rows at equal distances, `SAMPLE_VALUES` to twice as many where there are, and the number of all rows."""
+    wanted = max(1, SAMPLE_VALUES // dim)
+    taken = [np.empty((0, dim), np.float32)]
+    step, rows = 1, 0
+    for tile in tiles:
+        taken.append(tile[-rows % step :: step].copy())
+        rows += len(tile)
+        if sum(map(len, taken)) > 2 * wanted:
+            taken = [np.concatenate(taken)[::2]]
+            step *= 2
+    return np.concatenate(taken), rows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qemb.decode import Decoder, decode_ieee
-from qemb.encode.base import Encoder, MisfitError
+from qemb.encode.base import Encoder, MisfitError, sample_rows
 from qemb.encode.decimal import EXCEPTION_BITS, DecimalEncoder, find_decimals
 from qemb.encode.ieee import IeeeEncoder, order_bits, to_ieee
 from qemb.encode.split import best_low_bits
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from qemb.quantization import Quantization
-
-SAMPLE_VALUES = 1 << 17
-"""Values that forms are tried on: rows at equal distances over the whole table."""
 
 
 class ExactEncoder:
@@ -56,7 +53,7 @@ class ExactEncoder:
     def fit(self, tiles: Callable[[], Iterable[NDArray[np.float32]]]) -> None:
         """Sample the rows and order the forms, the first time; then count what may be left to exceptions."""
         if not self._forms:
-            sample, self._rows = _sample(tiles(), self._dim)
+            sample, self._rows = sample_rows(tiles(), self._dim)
             self._forms = sorted(_forms(sample), key=lambda form: form[0])
         self._check = _Check(self.quantization, self._dim)
         gain = self._forms[1][0] - self._forms[0][0] if len(self._forms) > 1 else np.inf
@@ -83,20 +80,6 @@ class ExactEncoder:
                 raise MisfitError("invalid.value", "this form leaves too many exceptions", where=f"row {first}")
             parts["EXCP"]["position"] += np.uint64(first * self._dim)
         return parts
-
-
-def _sample(tiles: Iterable[NDArray[np.float32]], dim: int) -> tuple[NDArray[np.float32], int]:
-    """Rows at equal distances, `SAMPLE_VALUES` to twice as many where there are, and the number of all rows."""
-    wanted = max(1, SAMPLE_VALUES // dim)
-    taken = [np.empty((0, dim), np.float32)]
-    step, rows = 1, 0
-    for tile in tiles:
-        taken.append(tile[-rows % step :: step].copy())
-        rows += len(tile)
-        if sum(map(len, taken)) > 2 * wanted:
-            taken = [np.concatenate(taken)[::2]]
-            step *= 2
-    return np.concatenate(taken), rows
 
 
 def _forms(sample: NDArray[np.float32]) -> Iterator[tuple[float, Encoder]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qemb.encode.base import sample_rows
 from qemb.encode.normal import NORMAL_SPREAD, normal_levels
 from qemb.transform import Hadamard
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SAMPLE_ROWS = 128
-"""Rows looked at in each tile."""
 WORTH = 0.9
 """Reading rotated rows costs several times more, so that a rotation has to take off a tenth of the error."""
 _BITS = 4
@@ -27,13 +26,12 @@ def make_rotation(dim: int) -> Hadamard:
 
 
 def rotation_pays(tiles: Iterable[NDArray[np.float32]], dim: int) -> bool:
-    """Whether a rotation makes the error of a scalar codebook much smaller, on a sample of every tile.
+    """Whether a rotation makes the error of a scalar codebook much smaller, on a sample of the rows.
 
     It does where some columns stand out: they decide the scales of rows, and the other columns are lost. It does not
     where rows are nearly normal already.
     """
-    sample = [tile[:: max(1, len(tile) // SAMPLE_ROWS)] for tile in tiles]
-    rows = np.concatenate(sample) if sample else np.empty((0, dim), np.float32)
+    rows, _ = sample_rows(tiles, dim)
     with np.errstate(over="ignore", invalid="ignore"):
         plain = _error(rows)
         return bool(_error(make_rotation(dim).invert(rows.copy())) < WORTH * plain)

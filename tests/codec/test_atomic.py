@@ -1,0 +1,247 @@
+"""Files appear whole or not at all, and what was there before stays until then."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import qemb
+
+MATRIX = np.random.default_rng(1).normal(size=(20_000, 8)).astype(np.float32)
+TOKENS = [f"w{row}" for row in range(len(MATRIX))]
+SCHEMES = [{"bits": 8}, {"scheme": "codebook", "bits": 4}, {"scheme": "exact"}, {"bits": 8, "compress": True}]
+
+each_scheme = pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+
+
+@pytest.fixture(params=["new", "replaced"])
+def target(request, tmp_path):
+    """A path where a file may be already, and a check that the folder is as it was."""
+    path = tmp_path / "table.qemb"
+    if request.param == "replaced":
+        path.write_bytes(b"what was there")
+
+    def unharmed(*, leftovers=False):
+        names = [entry.name for entry in tmp_path.iterdir() if not (leftovers and entry.suffix == ".part")]
+        assert names == (["table.qemb"] if request.param == "replaced" else [])
+        assert request.param == "new" or path.read_bytes() == b"what was there"
+
+    return path, unharmed
+
+
+@each_scheme
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_an_exception_in_the_block(target, scheme, error):
+    path, unharmed = target
+    writer = qemb.Writer(path, dim=8, **scheme)
+
+    def interrupted():
+        with writer:
+            writer.append(TOKENS, MATRIX)
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    unharmed()
+    writer.close()
+    writer.abort()
+    unharmed()
+
+
+@each_scheme
+def test_aborted_and_forgotten_writers(target, scheme):
+    path, unharmed = target
+    writer = qemb.Writer(path, dim=8, **scheme)
+    writer.append(TOKENS, MATRIX)
+    writer.abort()
+    unharmed()
+    with pytest.raises(ValueError, match="closed"):
+        writer.append(["x"], MATRIX[:1])
+    writer.close()
+    unharmed()
+    writer = qemb.Writer(path, dim=8, **scheme)
+    writer.append(TOKENS, MATRIX)
+    del writer
+    gc.collect()
+    unharmed()
+
+
+@each_scheme
+def test_the_old_file_is_there_until_the_new_one_is_whole(target, scheme):
+    path, unharmed = target
+    with qemb.Writer(path, dim=8, **scheme) as writer:
+        writer.append(TOKENS, MATRIX)
+        unharmed(leftovers=True)
+    assert [entry.name for entry in path.parent.iterdir()] == ["table.qemb"]
+    with qemb.open(path) as emb:
+        emb.verify()
+    written = path.read_bytes()
+    writer.close()
+    writer.abort()
+    assert path.read_bytes() == written
+
+
+def python(code, *arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+WRITE = """
+    import sys, numpy as np, qemb
+    rng = np.random.default_rng(1)
+    with qemb.Writer(sys.argv[1], dim=8, **eval(sys.argv[2])) as writer:
+        for batch in range(3):
+            writer.append([f"{batch} {row}" for row in range(5000)], rng.normal(size=(5000, 8)))
+        print("ready", flush=True)
+        sys.stdin.readline()
+"""
+
+
+@each_scheme
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_process_that_dies(target, scheme, how):
+    path, unharmed = target
+    process = python(WRITE, path, scheme, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(how)
+        assert process.wait() != 0
+    # nobody can tidy up after a kill; a file with a name of its own is all that may be left
+    unharmed(leftovers=how == signal.SIGKILL)
+
+
+FULL = """
+    import resource, signal, sys, numpy as np, qemb
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+    matrix = np.random.default_rng(1).normal(size=(20000, 8))
+    try:
+        qemb.write(sys.argv[1], [f"w{row}" for row in range(20000)], matrix, **eval(sys.argv[2]))
+    except OSError as error:
+        print(error.errno)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit on the size of files to set")
+@each_scheme
+@pytest.mark.parametrize("room", [0, 100, 70_000, 200_000])
+def test_a_disk_that_is_full(target, scheme, room):
+    """Files that may not grow behave as a disk does that is full: writes fail, at whatever place."""
+    path, unharmed = target
+    with python(FULL, path, scheme, room) as process:
+        printed = process.communicate()[0]
+    assert printed.split() == [str(errno.EFBIG)]
+    unharmed()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(target):
+    path, unharmed = target
+    path.parent.chmod(0o500)
+    try:
+        with pytest.raises(PermissionError, match=r"table\.qemb"):
+            qemb.write(path, TOKENS, MATRIX)
+    finally:
+        path.parent.chmod(0o700)
+    unharmed()
+
+
+@each_scheme
+def test_targets_that_cannot_be(tmp_path, scheme):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    for name, error in (
+        ("missing/table.qemb", FileNotFoundError),
+        ("file/table.qemb", NotADirectoryError),
+        ("folder", IsADirectoryError),
+    ):
+        with pytest.raises(error):
+            qemb.write(tmp_path / name, TOKENS, MATRIX, **scheme)
+    with pytest.raises(OSError, match="not a regular file"):
+        qemb.write("/dev/null", TOKENS[:1], MATRIX[:1])
+    assert sorted(entry.name for entry in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_a_symbolic_link_is_followed(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.qemb").symlink_to("real/table.qemb")
+    for words in (3, 5):  # first the link leads nowhere yet
+        qemb.write(tmp_path / "link.qemb", TOKENS[:words], MATRIX[:words])
+        assert (tmp_path / "link.qemb").is_symlink()
+        with qemb.open(tmp_path / "real" / "table.qemb") as emb:
+            assert len(emb) == words
+    assert [entry.name for entry in (tmp_path / "real").iterdir()] == ["table.qemb"]
+
+
+def test_modes_are_those_that_open_would_give_and_those_that_were_there(tmp_path):
+    path = tmp_path / "table.qemb"
+    before = os.umask(0o027)
+    try:
+        qemb.write(path, TOKENS[:3], MATRIX[:3])
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        path.chmod(0o604)
+        qemb.write(path, TOKENS[:4], MATRIX[:4])
+        assert stat.S_IMODE(path.stat().st_mode) == 0o604
+    finally:
+        os.umask(before)
+
+
+def test_the_longest_name_and_paths_of_every_kind(tmp_path, monkeypatch):
+    name = "n" * 250 + ".qemb"
+    qemb.write(tmp_path / name, TOKENS[:3], MATRIX[:3])
+    expected = (tmp_path / name).read_bytes()
+    monkeypatch.chdir(tmp_path)
+    for path in ("plain.qemb", b"bytes.qemb", str(tmp_path / "absolute.qemb"), "./é ü.qemb"):
+        qemb.write(path, TOKENS[:3], MATRIX[:3])
+        with open(path, "rb") as file:
+            assert file.read() == expected
+
+
+@each_scheme
+def test_an_open_file_stays_readable_while_it_is_replaced(tmp_path, scheme):
+    path = tmp_path / "table.qemb"
+    qemb.write(path, TOKENS, MATRIX, **scheme)
+    with qemb.open(path) as emb:
+        expected = emb.matrix()
+        qemb.write(path, ["x"], MATRIX[:1], **scheme)
+        assert np.array_equal(emb.matrix(), expected)
+        emb.verify()
+    with qemb.open(path) as emb:
+        assert list(emb) == ["x"]
+
+
+@pytest.mark.parametrize(
+    "scheme", [*SCHEMES, {"bits": 8, "block": 1}, {"bits": 16, "scale": "column"}, {"scheme": "float32"}], ids=str
+)
+def test_a_stream_takes_memory_for_its_vocabulary_alone(tmp_path, scheme):
+    """Twice as many rows, of 512 bytes, take no more room than their words; samples and tiles have their size by then."""
+
+    def peak(batches):
+        rng = np.random.default_rng(2)
+        with qemb.Writer(tmp_path / "table.qemb", dim=128, **scheme) as writer:
+            vectors = rng.normal(size=(1000, 128)).astype(np.float32)
+            gc.collect()
+            tracemalloc.start()
+            for batch in range(batches):
+                writer.append([f"{batch} {row}" for row in range(1000)], vectors)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    peak(5)  # what is imported and compiled on the way is not counted
+    few, many = peak(30), peak(60)
+    assert (many - few) / 30_000 < 200, f"{few:,} and {many:,}"
