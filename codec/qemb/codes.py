@@ -13,7 +13,7 @@ from qemb.errors import InvalidError
 from qemb.layout import FloatType, Group, Level
 from qemb.packing import code_dtype, pack, packed_size
 from qemb.quantization import Quantization, float_dtype
-from qemb.rows import RowWriter
+from qemb.rows import RowWriter, as_array
 
 if TYPE_CHECKING:
     import os
@@ -200,16 +200,16 @@ class CodeWriter(RowWriter):
         ------
         InvalidError
             Shapes do not agree, a code is out of range, a scale is not finite, or a token is too long or there
-            already; the message names the row.
+            already; the message names the row. The writer is of no more use then, and nothing is written.
         """
-        self._check_open()
-        array = np.asarray(codes)
-        parts = self._codes.parts(array, scales, offsets, self.rows)
-        kept = self._take_tokens(tokens, counts, len(array))
-        if kept is not None:
-            parts = {kind: part[kept] for kind, part in parts.items()}
-        self._table = self._table or self._begin(self._codes)
-        self._table.write(parts, len(parts["CODE"]))
+        with self._taking():
+            array = as_array(codes, "codes")
+            parts = self._codes.parts(array, scales, offsets, self.rows)
+            kept = self._take_tokens(tokens, counts, len(array))
+            if kept is not None:
+                parts = {kind: part[kept] for kind, part in parts.items()}
+            self._table = self._table or self._begin(self._codes)
+            self._table.write(parts, len(parts["CODE"]))
 
     def _finish_rows(self) -> TableWriter:
         self._table = self._table or self._begin(self._codes)
@@ -257,7 +257,8 @@ def write_codes(
     OSError
         The file cannot be created.
     """
-    shape = np.shape(codes)
+    array = as_array(codes, "codes")
+    shape = array.shape
     if len(shape) != 2:
         raise InvalidError("invalid.shape", f"the codes have {len(shape)} dimensions; they have 2: rows and columns")
     if dim is None:
@@ -266,7 +267,7 @@ def write_codes(
     with CodeWriter(
         path, dim=dim, code_format=code_format, metadata=metadata, index=index, compress=compress
     ) as writer:
-        writer.append(tokens, codes, scales=scales, offsets=offsets, counts=counts)
+        writer.append(tokens, array, scales=scales, offsets=offsets, counts=counts)
 
 
 class _Codes:

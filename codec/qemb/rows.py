@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from array import array
@@ -17,10 +18,10 @@ from qemb.table import Extras, TableWriter
 from qemb.vocabulary import VocabularyBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from qemb.table import Compress, TableSource
 
@@ -58,6 +59,7 @@ class RowWriter:
         self._vocabulary = VocabularyBuilder()
         self._counts: array[int] | None = None
         self._closed = False
+        self._failed = False
         self._table: TableWriter | None = None
 
     @property
@@ -66,7 +68,15 @@ class RowWriter:
         return len(self._vocabulary)
 
     def close(self) -> None:
-        """Finish and publish the file. Harmless when called twice."""
+        """Finish and publish the file. Harmless when called twice.
+
+        Raises
+        ------
+        ValueError
+            A batch was refused before, so that there is nothing to publish.
+        """
+        if self._failed:
+            raise ValueError("a batch was refused, and nothing is written: begin again without it")
         if self._closed:
             return
         try:
@@ -111,9 +121,17 @@ class RowWriter:
         counts = 0 if self._counts is None else 8 * len(self._counts)
         return vocabulary.offsets().nbytes + vocabulary.data().nbytes + index + counts + len(self._metadata or b"")
 
-    def _check_open(self) -> None:
+    @contextlib.contextmanager
+    def _taking(self) -> Iterator[None]:
+        """Take a batch. One that fails half way leaves tokens without rows, so that the writer cannot go on."""
         if self._closed:
             raise ValueError("the writer is closed")
+        try:
+            yield
+        except BaseException:
+            self.abort()
+            self._failed = True
+            raise
 
     def _take_tokens(self, tokens: Sequence[Token], counts: ArrayLike | None, length: int) -> list[int] | None:
         """Take tokens and counts of a batch of ``length`` rows; which rows are to be kept, or None where all are."""
@@ -150,7 +168,7 @@ class RowWriter:
             return
         if counts is None or self._counts is None:
             raise InvalidError("invalid.shape", "counts come with every batch or with none", where=f"row {first}")
-        numbers = np.asarray(counts)
+        numbers = as_array(counts, "counts")
         if numbers.shape != (length,):
             raise InvalidError("invalid.shape", f"counts of shape {numbers.shape} for {length:,} rows")
         if numbers.size and (numbers.dtype.kind not in "iu" or int(numbers.min()) < 0):
@@ -160,6 +178,20 @@ class RowWriter:
         self._counts.frombytes(numbers.astype(np.uint64).tobytes())
 
 
+def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Any array-like as an array; ``name`` is for messages.
+
+    Raises
+    ------
+    InvalidError
+        ``invalid.shape``: rows of different lengths.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InvalidError("invalid.shape", f"{name} of different lengths: {error}") from error
+
+
 def encode_metadata(metadata: Mapping[str, Any] | None) -> bytes | None:
     """Metadata as the bytes of section META: compact JSON, keys sorted; None where there is none."""
     if not metadata:
@@ -167,7 +199,7 @@ def encode_metadata(metadata: Mapping[str, Any] | None) -> bytes | None:
     try:
         text = json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         data = text.encode("utf-8")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidError("invalid.metadata", f"it cannot be stored as JSON: {error}", where="metadata") from error
     if len(data) > layout.MAX_METADATA:
         raise LimitError(

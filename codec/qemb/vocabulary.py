@@ -26,8 +26,18 @@ _CHUNK = 4096
 
 
 def to_bytes(token: str | bytes) -> bytes:
-    """The bytes of a token; lone surrogates U+DC80 to U+DCFF stand for bytes that are not UTF-8."""
-    return token if isinstance(token, bytes) else token.encode("utf-8", "surrogateescape")
+    """The bytes of a token; lone surrogates U+DC80 to U+DCFF stand for bytes that are not UTF-8.
+
+    Raises
+    ------
+    TypeError
+        It is neither str nor bytes.
+    """
+    if isinstance(token, str):
+        return token.encode("utf-8", "surrogateescape")
+    if isinstance(token, bytes):
+        return token
+    raise TypeError(f"a token is str or bytes, not {type(token).__name__}")
 
 
 def to_text(token: bytes) -> str:

@@ -11,7 +11,7 @@ from qemb.encode.auto import choose
 from qemb.encode.base import TILE_ROWS, MisfitError, need_finite
 from qemb.encode.options import EncoderOptions, Options, make_encoder
 from qemb.errors import InvalidError
-from qemb.rows import RowWriter
+from qemb.rows import RowWriter, as_array
 from qemb.table import Spool
 
 if TYPE_CHECKING:
@@ -109,14 +109,14 @@ class Writer(RowWriter):
         ------
         InvalidError
             Shapes do not agree, a value is not finite, or a token is too long or there already; the message names the
-            row. Nothing of the batch is taken then but what came before the row.
+            row. The writer is of no more use then, and nothing is written.
         """
-        self._check_open()
-        matrix = _as_matrix(vectors, self.dim)
-        kept = self._take_tokens(tokens, counts, len(matrix))
-        if kept is not None:
-            matrix = matrix[kept]
-        self._take_rows(matrix)
+        with self._taking():
+            matrix = _as_matrix(vectors, self.dim, self.rows)
+            kept = self._take_tokens(tokens, counts, len(matrix))
+            if kept is not None:
+                matrix = matrix[kept]
+            self._take_rows(matrix)
 
     def close(self, progress: Callable[[int], None] | None = None) -> None:
         """Finish and publish the file. Harmless when called twice.
@@ -278,23 +278,33 @@ def write(
     OSError
         The file cannot be created.
     """
-    if not hasattr(matrix, "shape"):
-        matrix = np.asarray(matrix)
-    shape = np.shape(matrix)
+    vectors = as_array(matrix, "vectors")
+    shape = vectors.shape
     if len(shape) != 2:
         raise InvalidError("invalid.shape", f"the matrix has {len(shape)} dimensions; it has 2: rows and columns")
     with Writer(path, dim=shape[1], metadata=metadata, index=index, **options) as writer:
-        writer.append(tokens, matrix, counts)
+        writer.append(tokens, vectors, counts)
 
 
 # --- inside ---------------------------------------------------------------------------------------------------------
 
 
-def _as_matrix(vectors: ArrayLike, dim: int) -> NDArray[np.float32]:
-    matrix = np.asarray(vectors)
+def _as_matrix(vectors: ArrayLike, dim: int, first: int) -> NDArray[np.float32]:
+    """Vectors as float32; ``first`` is the number of the first row, for messages."""
+    matrix = as_array(vectors, "vectors")
     if matrix.ndim != 2 or matrix.shape[1] != dim:
         raise InvalidError("invalid.shape", f"vectors of shape {matrix.shape}; (rows, {dim}) belongs there")
     if matrix.dtype.kind not in "fiub":
         raise InvalidError("invalid.value", f"vectors of dtype {matrix.dtype}; floats belong there")
     with np.errstate(over="ignore"):
-        return matrix.astype(np.float32, copy=False)
+        narrow: NDArray[np.float32] = matrix.astype(np.float32, copy=False)
+    if matrix.dtype.kind == "f" and matrix.dtype.itemsize > 4:
+        lost = np.isinf(narrow) & np.isfinite(matrix)
+        if lost.any():
+            row, column = np.argwhere(lost)[0]
+            raise InvalidError(
+                "invalid.value",
+                f"{matrix[row, column]} is past the largest float32: scale the table down",
+                where=f"row {first + int(row)}, column {int(column)}",
+            )
+    return narrow
