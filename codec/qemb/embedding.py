@@ -142,9 +142,9 @@ class Embedding:
         numbers = np.asarray(indices)
         if numbers.size and not np.issubdtype(numbers.dtype, np.integer):
             raise IndexError("row numbers are integers")
-        numbers = numbers.astype(np.int64).reshape(-1)
         if bool(((numbers < -self.total_rows) | (numbers >= self.total_rows)).any()):
             raise IndexError(f"a row number is not one of {self.total_rows:,} rows")
+        numbers = numbers.astype(np.int64).reshape(-1)
         numbers = np.where(numbers < 0, numbers + self.total_rows, numbers)
         return self._decoder.gather(numbers, allocate((len(numbers), self.dim), np.float32))
 

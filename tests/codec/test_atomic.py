@@ -228,7 +228,7 @@ def test_an_open_file_stays_readable_while_it_is_replaced(tmp_path, scheme):
     "scheme", [*SCHEMES, {"bits": 8, "block": 1}, {"bits": 16, "scale": "column"}, {"scheme": "float32"}], ids=str
 )
 def test_a_stream_takes_memory_for_its_vocabulary_alone(tmp_path, scheme):
-    """Twice as many rows, of 512 bytes, take no more room than their words; samples and tiles have their size by then."""
+    """Twice as many rows of 512 bytes take no more room than their words; samples and tiles have their size by then."""
 
     def peak(batches):
         rng = np.random.default_rng(2)
