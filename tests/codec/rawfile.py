@@ -263,24 +263,33 @@ def index_slots(tokens, size):
 
 def parse(data):
     """Header fields and raw sections of a file that conforms."""
+    return header_of(data), {kind: raw for kind, (_, raw) in read_sections(data).items()}
+
+
+def header_of(data):
     values = struct.unpack_from("<" + "".join(HEADER.values()), data)
-    header = dict(zip(HEADER, values, strict=True))
-    sections = {}
-    for number in range(header["section_count"]):
+    return dict(zip(HEADER, values, strict=True))
+
+
+def read_sections(data):
+    """Table entry and raw bytes of every section of a file that conforms."""
+    found = {}
+    for number in range(header_of(data)["section_count"]):
         values = struct.unpack_from("<" + "".join(ENTRY.values()), data, 64 + 40 * number)
         entry = dict(zip(ENTRY, values, strict=True))
         stored = data[entry["offset"] : entry["offset"] + entry["stored_size"]]
-        if entry["codec"]:
-            count = -(-entry["raw_size"] // entry["frame_size"])
-            frames = struct.iter_unpack("<QII", stored[len(stored) - 16 * count :])
-            raw = b""
-            for start, size, _ in frames:
-                whole = min(entry["frame_size"], entry["raw_size"] - len(raw))
-                frame = stored[start : start + size]
-                raw += frame if size == whole else zstandard.decompress(frame)
-            stored = raw
-        sections[entry["kind"].decode()] = stored
-    return header, sections
+        found[entry["kind"].decode()] = entry, join_frames(entry, stored) if entry["codec"] else stored
+    return found
+
+
+def join_frames(entry, stored):
+    count = -(-entry["raw_size"] // entry["frame_size"])
+    parts, left = [], entry["raw_size"]
+    for start, size, _ in struct.iter_unpack("<QII", stored[len(stored) - 16 * count :]):
+        frame = stored[start : start + size]
+        parts.append(frame if size == min(entry["frame_size"], left) else zstandard.decompress(frame))
+        left -= len(parts[-1])
+    return b"".join(parts)
 
 
 def splitmix64(state):
