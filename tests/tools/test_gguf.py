@@ -178,6 +178,30 @@ def test_other_versions_are_named(tmp_path, read):
             read(path)
 
 
+def test_what_is_no_gguf_file_is_named(tmp_path, read):
+    for content in (b"", b"GGU", b"a 1 2 3"):
+        (tmp_path / "model.gguf").write_bytes(content)
+        with pytest.raises(QembError, match="no GGUF file"):
+            read(tmp_path / "model.gguf", "gguf")
+
+
+def test_tokens_that_are_no_strings_are_none(tmp_path, read):
+    path = write(tmp_path / "model.gguf", random_blocks(Type.Q4_0), Type.Q4_0, words=["a"] * ROWS)
+    whole = path.read_bytes()
+    at = whole.index(b"tokenizer.ggml.tokens") + len(b"tokenizer.ggml.tokens")
+    strings = struct.pack("<IIQ", 9, 8, ROWS) + ROWS * (struct.pack("<Q", 1) + b"a")
+    assert whole[at:].startswith(strings)
+    # as many bytes: an array of numbers, or an array whose one item is an array of strings
+    numbers = struct.pack("<IIQ", 9, 0, len(strings) - 16) + bytes(len(strings) - 16)
+    longer = struct.pack("<Q", 7) + b"longest"
+    nested = struct.pack("<IIQIQ", 9, 9, 1, 8, ROWS - 2) + (ROWS - 3) * (struct.pack("<Q", 1) + b"a") + longer
+    for value in (numbers, nested):
+        assert len(value) == len(strings)
+        path.write_bytes(whole.replace(strings, value))
+        with pytest.raises(UsageError, match="has no tokens in it"):
+            read(path)
+
+
 def test_damaged_files_are_refused(tmp_path, read):
     path = write(tmp_path / "model.gguf", random_blocks(Type.Q4_0), Type.Q4_0)
     whole = path.read_bytes()

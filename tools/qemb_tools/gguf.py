@@ -171,25 +171,29 @@ class _Header:
 
 def _read_header(path: str) -> _Header:
     """Metadata and tensors of a file, as far as they matter here."""
-    with open(path, "rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as data:
-        reader = _Reader(data, path)
-        version = reader.number("I")
-        if version not in (2, 3):
-            kind = "for a big-endian machine" if version & 0xFFFF == 0 else f"of version {version}"
-            raise source_error(f"this GGUF file is {kind}; versions 2 and 3, little-endian, are read", path, 4)
-        tensor_count, entries = reader.number("Q"), reader.number("Q")
-        found: dict[str, Any] = {}
-        for _ in range(entries):
-            key = reader.string().decode("utf-8", "replace")
-            found[key] = reader.value(reader.number("I"), wanted=key in (_TOKENS, _ALIGNMENT))
-        tensors = [reader.tensor() for _ in range(tensor_count)]
-        alignment = found.get(_ALIGNMENT, 32)
-        if not isinstance(alignment, int) or alignment < 1:
-            raise reader.damaged()
-        start = -(-reader.at // alignment) * alignment
+    with open(path, "rb") as stream:
+        if not sniff(stream.read(4), path):
+            raise source_error("this is no GGUF file; check the name", path, 0)
+        with mmap(stream.fileno(), 0, access=ACCESS_READ) as data:
+            reader = _Reader(data, path)
+            version = reader.number("I")
+            if version not in (2, 3):
+                kind = "for a big-endian machine" if version & 0xFFFF == 0 else f"of version {version}"
+                raise source_error(f"this GGUF file is {kind}; versions 2 and 3, little-endian, are read", path, 4)
+            tensor_count, entries = reader.number("Q"), reader.number("Q")
+            found: dict[str, Any] = {}
+            for _ in range(entries):
+                key = reader.string().decode("utf-8", "replace")
+                found[key] = reader.value(reader.number("I"), wanted=key in (_TOKENS, _ALIGNMENT))
+            tensors = [reader.tensor() for _ in range(tensor_count)]
+            alignment = found.get(_ALIGNMENT, 32)
+            if not isinstance(alignment, int) or alignment < 1:
+                raise reader.damaged()
+            start = -(-reader.at // alignment) * alignment
     tokens = found.get(_TOKENS)
+    strings = isinstance(tokens, list) and all(isinstance(token, bytes) for token in tokens)
     return _Header(
-        tokens if isinstance(tokens, list) else None,
+        tokens if strings else None,
         {tensor.name: replace(tensor, start=start + tensor.start) for tensor in tensors},
     )
 
