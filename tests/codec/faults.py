@@ -166,6 +166,7 @@ entry("over the section before it", "invalid.overlap", "TAB-06", linear, "TOKB",
 entry("over the header", "invalid.overlap", "TAB-06", ieee, "QUAN", offset=0)
 entry("over the table", "invalid.overlap", "TAB-06", codebook, "QUAN", offset=64)
 entry("past the end", "invalid.section_past_end", "TAB-07", linear, "NORM", stored_size=2**20, raw_size=2**20)
+entry("one byte past the end", "invalid.section_past_end", "TAB-07", codebook, "INDX", stored_size=17, raw_size=17)
 entry("begins past the end", "invalid.section_past_end", "TAB-07", codebook, "INDX", offset=2**40)
 entry("offset near 2^64", "invalid.section_past_end", "TAB-07", split, "TOKB", offset=2**64 - 64)
 entry(
