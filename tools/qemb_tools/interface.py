@@ -158,12 +158,7 @@ class Source(ABC):
         """Yield the rows in order. Raises `qemb.QembError` where the file is bad."""
 
     def keep(
-        self,
-        path: str,
-        metadata: dict[str, Any],
-        *,
-        compress: bool | None,
-        progress: Callable[[int], object],
+        self, path: str, metadata: dict[str, Any], *, compress: bool | None, progress: Callable[[int], object]
     ) -> int:
         """Write the codes into a ``.qemb`` file as they are, for sources whose ``kept`` has no options.
 

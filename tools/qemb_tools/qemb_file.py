@@ -60,12 +60,7 @@ class QembSource(Source):
                 yield Batch(tokens, self._embedding.matrix(start, stop), None if counts is None else counts[start:stop])
 
     def keep(
-        self,
-        path: str,
-        metadata: dict[str, Any],
-        *,
-        compress: bool | None,
-        progress: Callable[[int], object],
+        self, path: str, metadata: dict[str, Any], *, compress: bool | None, progress: Callable[[int], object]
     ) -> int:
         """Copy the file, section by section, subword buckets too."""
         with naming(self._path):

@@ -68,12 +68,7 @@ class QuantizedSource(Source):
             yield Batch(batch.tokens, decode(batch, self.code_format, self.dim))
 
     def keep(
-        self,
-        path: str,
-        metadata: dict[str, Any],
-        *,
-        compress: bool | None,
-        progress: Callable[[int], object],
+        self, path: str, metadata: dict[str, Any], *, compress: bool | None, progress: Callable[[int], object]
     ) -> int:
         """Write the codes as they are."""
         with qemb.CodeWriter(
