@@ -20,7 +20,9 @@ FRAME_BYTES = 1 << 15
 """Raw bytes of a frame, about. One row costs one frame: decoding 32 KiB and its checksum take 30 microseconds. Frames
 of 64 KiB would save 0.2%."""
 MIN_SAVING = 0.03
-"""What frames have to save, as a share of the raw size, to be worth decoding; so also a slower compressor."""
+"""What frames have to save, as a share of the raw size, to be worth decoding."""
+MIN_GAIN = 0.1
+"""What a slower compressor has to save on top of that, to be worth its time."""
 SAMPLE = 2 * FRAME_BYTES
 """Raw bytes that each compressor is tried on."""
 
@@ -44,13 +46,13 @@ def whole_rows(row_bytes: int) -> int:
 
 
 def make_compressor(sample: bytes, size: int) -> zstandard.ZstdCompressor:
-    """The compressor for frames of ``size`` bytes that does best on a sample; a slower one has to save 3% more."""
+    """The compressor for frames of ``size`` bytes that does best on a sample; a slower one has to save 10% more."""
     best, least = None, float(len(sample))
     for parameters in _SETTINGS:
         compressor = zstandard.ZstdCompressor(compression_params=parameters)
         pieces = (sample[start : start + size] for start in range(0, len(sample), size))
         total = sum(min(len(compressor.compress(piece)), len(piece)) for piece in pieces)
-        if best is None or total < least - MIN_SAVING * len(sample):
+        if best is None or total < least - MIN_GAIN * len(sample):
             best, least = compressor, total
     return best or zstandard.ZstdCompressor(compression_params=_LITERALS)
 

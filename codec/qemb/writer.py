@@ -227,7 +227,8 @@ def write(
     matrix : array of shape (n, dim)
         Floats; float64 is rounded to float32.
     bits : int, optional
-        Bits a value; 8 where neither bits nor scheme is given. 8 and 16: linear by row. 1 to 7: a trellis.
+        Bits a value; 8 where neither bits nor scheme is given. 8 and 16: linear by row. 1 to 7: a trellis. With
+        ``compress``, bits on disk.
     scheme : str, optional
         ``linear`` (1 to 8 and 16 bits), ``codebook`` (1 to 7), ``trellis`` (1 to 7), ``product`` (1 to 12, trained
         with faiss), ``float32``, ``float16``, ``bfloat16``, or ``exact``: every bit comes back.
@@ -256,7 +257,8 @@ def write(
         it is left out: 8 values at 1 bit, 4 at 2, 3 at 3, 2 at 4.
     compress : bool, optional
         Whether to store sections in zstd frames, the vocabulary and the index too; each only where that saves 3% of
-        it at least.
+        it at least. With ``bits`` of 2 to 8 and no option besides, codes are made for frames, and bits are those on
+        disk: the best quality for files that are shipped.
     max_bytes, min_recall : int, float, optional
         In place of bits and scheme (or with ``scheme="auto"``): the best that makes a file of at most so many bytes;
         the smallest in which so large a share of the ten nearest rows by cosine is found again. Widths are tried on

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TILE_ROWS = 4096
 """Rows quantized at a time. Column sums run tile by tile, so the files this codec writes depend on it."""
+SAMPLE_VALUES = 1 << 17
+"""Values that a writer looks at before it chooses: whole rows at equal distances."""
 
 
 SAMPLE_VALUES = 1 << 17

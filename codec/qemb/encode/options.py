@@ -12,6 +12,7 @@ from qemb.encode.ieee import IeeeEncoder
 from qemb.encode.normal import NORMAL_LEVELS, TRELLIS_LEVELS
 from qemb.encode.product import MAX_TRAINED_BITS, ProductEncoder
 from qemb.encode.scaled import LinearEncoder
+from qemb.encode.shipped import SHIPPED_WIDTHS, ShippedEncoder
 from qemb.encode.trellis import DEFAULT_EFFORT, EFFORTS, LEAST_MEMORY, MAX_DIM, MIN_DIM, TrellisEncoder
 from qemb.errors import InvalidError
 from qemb.layout import FloatType, Group, IeeeFormat, Level
@@ -99,6 +100,8 @@ def make_encoder(dim: int, options: Options) -> Encoder:
     bits, scheme = options.bits, options.scheme
     if options.effort is not None and not 0 <= options.effort <= 9:
         raise _option(f"effort={options.effort}; it is 0 to 9")
+    if bits is not None and bits in SHIPPED_WIDTHS and options.compress and options.given() == {"bits", "compress"}:
+        return ShippedEncoder(bits, dim)
     if scheme is None:
         bits = 8 if bits is None else bits
         if bits not in WIDTHS:

@@ -8,6 +8,7 @@ import numpy as np
 
 from qemb.encode.base import need_finite
 from qemb.encode.scaled import ScaledEncoder, round_scales, sum_rows
+from qemb.encode.split import split
 from qemb.errors import InvalidError
 from qemb.layout import Group
 from qemb.packing import unpack
@@ -56,7 +57,7 @@ class ProductEncoder(ScaledEncoder):
     def encode(self, tile: NDArray[np.float32], first: int) -> dict[str, NDArray[Any]]:
         """Subtract the mean, divide by the scale where there is one, take the nearest centroids."""
         if self.quantization.scale_group == Group.NONE:
-            return {"CODE": self.pack(self.codes(self._centred(tile, first), np.ones(1, np.float32)))}
+            return {**split(self.codes(self._centred(tile, first), np.ones(1, np.float32)), self.quantization)}
         return super().encode(tile, first)
 
     def scales(self, groups: NDArray[np.float32]) -> NDArray[np.float32]:

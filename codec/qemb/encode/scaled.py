@@ -9,8 +9,8 @@ import numpy as np
 
 from qemb.encode.base import ScaleRangeError, need_finite
 from qemb.encode.rotation import make_rotation, rotation_pays
+from qemb.encode.split import split
 from qemb.layout import FloatType, Group
-from qemb.packing import pack
 from qemb.quantization import Quantization, float_dtype
 
 if TYPE_CHECKING:
@@ -109,11 +109,11 @@ class ScaledEncoder:
                 tile = tile - self.mean
         need_finite(tile, first, "the distance from the mean overflows")
         if self.fitted is not None:
-            return {"CODE": self.pack(self.codes(tile, self.fitted))}
+            return {**split(self.codes(tile, self.fitted), self.quantization)}
         scales, codes = self.choose(tile)
         self._check_range(scales, first, len(scales) // max(len(tile), 1))
         stored = scales.astype(float_dtype(self.quantization.scale_type))
-        return {"CODE": self.pack(codes), "SCAL": stored}
+        return {**split(codes, self.quantization), "SCAL": stored}
 
     def choose(self, tile: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
         """Scales as they will be stored, row by row, shape (rows x groups,), and codes, shape (rows, dim)."""
@@ -125,10 +125,6 @@ class ScaledEncoder:
         """The same tiles, rotated where rows are."""
         rotation = self.rotation
         return tiles if rotation is None else lambda: (rotation.invert(tile.copy()) for tile in tiles())
-
-    def pack(self, codes: NDArray[np.uint16]) -> NDArray[np.uint8]:
-        """Pack codes into rows of bytes."""
-        return pack(codes, self.quantization.bits)
 
     def groups(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
         """The tile cut so that each row of the result shares one scale: whole rows, or blocks filled up with zeros."""

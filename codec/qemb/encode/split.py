@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qemb.frames import FRAME_BYTES, literal_size
+from qemb.frames import literal_size, whole_rows
 from qemb.layout import HIGH_KINDS
 from qemb.packing import pack, packed_size
 
@@ -22,13 +22,7 @@ _PLANE = 0.05
 
 def split(codes: NDArray[Any], quantization: Quantization) -> dict[str, NDArray[np.uint8]]:
     """The sections that hold codes, unsigned, shape (rows, count): ``CODE`` and high planes, as the descriptor says."""
-    low = quantization.low_bits
-    parts = {}
-    if low:
-        parts["CODE"] = pack(_low(codes, low), low)
-    for plane, kind in enumerate(HIGH_KINDS[: quantization.high_planes]):
-        parts[kind] = _plane(codes, low, plane)
-    return parts
+    return _cut(codes, quantization.low_bits, quantization.high_planes)
 
 
 def best_low_bits(codes: NDArray[Any], bits: int) -> tuple[int, float]:
@@ -39,20 +33,22 @@ def best_low_bits(codes: NDArray[Any], bits: int) -> tuple[int, float]:
     """
     best, least = bits, float("inf")
     for low in range(bits, max(0, bits - 16) - 1, -1):
-        planes = packed_size(1, bits - low)
-        size = sum(literal_size(_plane(codes, low, plane).tobytes(), FRAME_BYTES) for plane in range(planes))
-        if low:
-            packed = pack(_low(codes, low), low)
-            size += literal_size(packed.tobytes(), FRAME_BYTES) if low == bits else packed.size
-        cost = 8 * size / max(codes.size, 1) + _PLANE * planes
+        parts = _cut(codes, low, packed_size(1, bits - low))
+        cost = 8 * stored_size(parts) / max(codes.size, 1) + _PLANE * packed_size(1, bits - low)
         if cost < least:
             best, least = low, cost
     return best, least
 
 
-def _low(codes: NDArray[Any], bits: int) -> NDArray[Any]:
-    return np.asarray(codes & codes.dtype.type((1 << bits) - 1))
+def stored_size(parts: dict[str, NDArray[Any]]) -> int:
+    """Bytes that sections take in the file, about, each by rows: in frames, or as they are."""
+    return sum(literal_size(part.tobytes(), whole_rows(part[:1].nbytes)) for part in parts.values() if part.size)
 
 
-def _plane(codes: NDArray[Any], low: int, plane: int) -> NDArray[np.uint8]:
-    return np.asarray(codes >> codes.dtype.type(low + 8 * plane)).astype(np.uint8)
+def _cut(codes: NDArray[Any], low: int, planes: int) -> dict[str, NDArray[np.uint8]]:
+    parts = {}
+    if low:
+        parts["CODE"] = pack(codes & codes.dtype.type((1 << low) - 1), low)
+    for plane, kind in enumerate(HIGH_KINDS[:planes]):
+        parts[kind] = np.asarray(codes >> codes.dtype.type(low + 8 * plane)).astype(np.uint8)
+    return parts

@@ -189,7 +189,7 @@ def search(
     steps = _steps(values.size if numba is None else WORTH_NUMBA if numba else 0)
     lanes = _Block(trellis, dim, steps).lanes
     starts = range(0, rows, lanes)
-    workers = min(len(starts), _threads())
+    workers = min(len(starts), count_threads())
 
     def work(worker: int) -> None:
         block = _Block(trellis, dim, steps)
@@ -216,7 +216,8 @@ def _steps(work: int) -> Steps:
     return NumpySteps()
 
 
-def _threads() -> int:
+def count_threads() -> int:
+    """Threads that this process may run at once."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system

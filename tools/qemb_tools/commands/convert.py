@@ -48,7 +48,7 @@ def add_to(commands: Subparsers) -> None:
     group.add_argument(
         "--compress",
         action=argparse.BooleanOptionalAction,
-        help="store sections in zstd frames, vocabulary and index too, each where it saves 3%%",
+        help="store sections in zstd frames, each where that saves 3%%; --bits 2 to 8 are those on disk then",
     )
     group.add_argument(
         "--max-bytes",
