@@ -155,6 +155,40 @@ def test_widened_halves_are_found(tmp_path, kind):
     assert info.bits_per_value < 14.5
 
 
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((1, 1), "int8 with one scale"),
+        ((800, 1), "int8 with a scale for each row"),
+        ((1, 64), "int8 with a scale for each column"),
+        ((800, 2), "int8 with a scale for each block of 32 columns"),
+    ],
+)
+def test_int8_tables_are_found(tmp_path, read_sections, shape, said):
+    rng = np.random.default_rng(0)
+    levels = np.clip(rng.normal(size=(800, 64)) * 40, -127, 127).astype(np.int8)
+    levels[0] = 0
+    scales = rng.uniform(0.001, 0.1, shape).astype(np.float32)
+    matrix = levels * np.repeat(scales, 64 // shape[1] if shape[1] == 2 else 1, axis=1)
+    info = there_and_back(tmp_path / "a.qemb", matrix)
+    assert info.values == f"{said}, {info.bits_per_value:.1f} bits a value"
+    assert np.frombuffer(read_sections(tmp_path / "a.qemb")["CODE"][0], np.int8).size == 800 * 64
+
+
+def test_bytes_around_a_zero_point_are_found(tmp_path):
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 256, (700, 40)) - rng.integers(0, 256, (700, 1))
+    info = there_and_back(tmp_path / "a.qemb", levels.astype(np.float32) * np.float32(0.013))
+    assert info.values.startswith("int9 with one scale")
+
+
+@pytest.mark.parametrize("value", [-0.0, np.nan, 0.1])
+def test_one_value_off_the_grid_ends_it(tmp_path, value):
+    matrix = np.random.default_rng(0).integers(-127, 128, (6000, 64)).astype(np.float32) * np.float32(0.017)
+    matrix[3001, 5] = value
+    assert there_and_back(tmp_path / "a.qemb", matrix).scheme != "linear"
+
+
 def test_full_floats_shrink_by_what_their_exponents_repeat(tmp_path, read_sections):
     """Sign and exponent of a normal distribution have 3.6 bits of entropy of 9; the fraction is noise."""
     values = np.random.default_rng(0).normal(size=(3000, 50)).astype(np.float32)

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 TILE_ROWS = 4096
 """Rows quantized at a time. Column sums run tile by tile, so the files this codec writes depend on it."""
-SAMPLE_VALUES = 1 << 17
+SAMPLE_VALUES = 1 << 16
 """Values that a writer looks at before it chooses: whole rows at equal distances."""
 
 
-SAMPLE_VALUES = 1 << 17
+SAMPLE_VALUES = 1 << 16
 """Values that a choice is tried on: rows at equal distances over the whole table."""
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from qemb.decode import Decoder, decode_ieee
 from qemb.encode.base import Encoder, MisfitError, sample_rows
 from qemb.encode.decimal import EXCEPTION_BITS, DecimalEncoder, find_decimals
+from qemb.encode.grid import find_grids
 from qemb.encode.ieee import IeeeEncoder, order_bits, to_ieee
 from qemb.encode.split import best_low_bits
 from qemb.layout import IeeeFormat
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 
 class ExactEncoder:
-    """The smallest form that gives every bit back: decimal digits, bfloat16, float16, or float32.
+    """The smallest form that gives every bit back.
 
-    Forms are ordered by what a sample of rows takes in each. One that does not hold for a row, or needs so many
-    exceptions that the next is smaller, is given up, and the rows are written again in the next; float32 holds for all.
+    Decimal digits, small integers times scales, bfloat16, float16, or float32. Forms are ordered by what a sample of
+    rows takes in each. One that does not hold for a row, or needs so many exceptions that the next is smaller, is given
+    up, and the rows are written again in the next; float32 holds for all.
     """
 
     needs_pass = True
@@ -72,7 +74,7 @@ class ExactEncoder:
             A value does not come back, or there are too many exceptions.
         """
         parts = self._forms[0][1].encode(tile, 0)
-        if not self._check.gives_back(tile, parts):
+        if not self._check.gives_back(tile, {**dict(self.head()), **parts}):
             raise MisfitError("invalid.value", "this form does not give every bit back", where=f"row {first}")
         if "EXCP" in parts:
             self._exceptions_left -= len(parts["EXCP"])
@@ -93,6 +95,7 @@ def _forms(sample: NDArray[np.float32]) -> Iterator[tuple[float, Encoder]]:
             stride = packed_size(dim, low_bits)
             encoder.quantization = replace(encoder.quantization, low_bits=low_bits, row_stride=stride)
             yield cost, encoder
+    yield from find_grids(sample)
     for quantization, cost in find_decimals(sample):
         yield cost, DecimalEncoder(quantization, dim)
 
