@@ -141,6 +141,16 @@ def test_batches_and_threads_make_no_difference(tmp_path, monkeypatch):
     assert (tmp_path / "parts.qemb").read_bytes() == (tmp_path / "whole.qemb").read_bytes()
 
 
+def test_numba_gives_the_same_file(tmp_path, monkeypatch):
+    pytest.importorskip("numba")
+    matrix = normal(5000, 60)
+    matrix[17] = 0
+    for name, switch in (("numba.qemb", "1"), ("numpy.qemb", "0")):
+        monkeypatch.setenv("QEMB_NUMBA", switch)
+        qemb.write(tmp_path / name, tokens(5000), matrix, bits=4, compress=True)
+    assert (tmp_path / "numba.qemb").read_bytes() == (tmp_path / "numpy.qemb").read_bytes()
+
+
 def test_other_options_choose_the_scheme_as_ever(tmp_path):
     matrix = normal(300, 30)
     qemb.write(tmp_path / "a.qemb", tokens(300), matrix, bits=4, scheme="linear", compress=True)

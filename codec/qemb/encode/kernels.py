@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from qemb.encode.viterbi import RENORMALIZE
+from qemb.encode.viterbi import FAR, RENORMALIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,3 +123,75 @@ class NumbaSteps:
     def decisions(self, steps: int, registers: int, lanes: int) -> NDArray[np.uint8]:
         """A byte for two registers j and j + registers / 2: bits 0 and 1 are set where the odd branch into them won."""
         return np.empty((steps, registers // 2, lanes), np.uint8)
+
+
+@_kernel
+def _forward_integers(
+    values: NDArray[np.float32],
+    order: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    costs: NDArray[np.float32],
+    metrics: NDArray[np.float32],
+    odd: NDArray[np.uint8],
+) -> None:
+    half = len(classes) // 2
+    for step in range(len(order)):
+        row = values[order[step]]
+        for remainder in range(4):
+            metric = metrics[remainder]
+            for lane in range(LANES):
+                distance = (row[lane] - np.float32(remainder)) * np.float32(0.25)
+                distance -= np.rint(distance)
+                metric[lane] = distance * distance
+        before, after, decided = costs[step % 2], costs[1 - step % 2], odd[step]
+        for register in range(len(classes)):
+            even, bit = 2 * (register % half), register // half
+            one, other = metrics[classes[even, bit]], metrics[classes[even + 1, bit]]
+            from_even, from_odd = before[even], before[even + 1]
+            least, decision = after[register], decided[register]
+            for lane in range(LANES):
+                low, high = from_even[lane] + one[lane], from_odd[lane] + other[lane]
+                least[lane] = min(low, high)
+                decision[lane] = high < low
+
+
+@_kernel
+def search_integers(
+    values: NDArray[np.float32], seam: NDArray[np.int64], classes: NDArray[np.int64], codes: NDArray[np.uint16]
+) -> None:
+    """What `qemb.encode.shipped` does in numpy: codes, shape (rows, dim), for ``values`` of that shape."""
+    rows, dim = values.shape
+    registers = len(classes)
+    half, reach = registers // 2, len(seam) // 2
+    block = np.zeros((dim, LANES), np.float32)
+    costs = np.empty((2, registers, LANES), np.float32)
+    metrics = np.empty((4, LANES), np.float32)
+    odd = np.empty((max(dim, len(seam)), registers, LANES), np.uint8)
+    whole = np.arange(dim)
+    closing = np.empty(LANES, np.int64)
+    for first in range(0, rows, LANES):
+        count = min(LANES, rows - first)
+        for lane in range(count):
+            for step in range(dim):
+                block[step, lane] = values[first + lane, step]
+        costs[0] = 0
+        _forward_integers(block, seam, classes, costs, metrics, odd)
+        for lane in range(LANES):
+            at = 0
+            for register in range(1, registers):
+                if costs[0, register, lane] < costs[0, at, lane]:
+                    at = register
+            for step in range(2 * reach - 1, reach - 1, -1):
+                at = 2 * (at % half) + odd[step, at, lane]
+            closing[lane] = at
+        costs[0] = FAR
+        for lane in range(LANES):
+            costs[0, closing[lane], lane] = 0
+        _forward_integers(block, whole, classes, costs, metrics, odd)
+        for lane in range(count):
+            at = closing[lane]
+            for step in range(dim - 1, -1, -1):
+                bit = at // half
+                at = 2 * (at % half) + odd[step, at, lane]
+                group = np.rint((block[step, lane] - np.float32(classes[at, bit])) * np.float32(0.25))
+                codes[first + lane, step] = 2 * (int(group) + 64) + bit

@@ -17,7 +17,7 @@ import numpy as np
 from qemb.encode.base import need_finite, sample_rows
 from qemb.encode.scaled import ScaledEncoder
 from qemb.encode.split import split, stored_size
-from qemb.encode.viterbi import count_threads
+from qemb.encode.viterbi import FAR, count_threads, find_kernels
 from qemb.layout import FloatType, Group, Level
 from qemb.packing import packed_size
 from qemb.quantization import Quantization, float_dtype
@@ -38,7 +38,6 @@ MEMORY = 3
 """Bits of the trellis's register: 8 states. 4 states are 0.003 of recall behind, 16 and more hardly ahead."""
 _TOP = 124
 """The largest level of the trellis that any code reaches in every class."""
-_FAR = np.float32(1e30)
 _SEAM = 16
 """Values on either side of the seam of a row that are searched to find the register it is closed with."""
 _ROUNDS = 6
@@ -176,11 +175,16 @@ def _search(tile: NDArray[np.float32], units: NDArray[np.float32], classes: NDAr
     """Codes of least squared error, shape (rows, dim): Viterbi's search, rows as circles."""
     rows, dim = tile.shape
     codes = np.empty((rows, dim), np.uint16)
+    kernels = find_kernels(tile.size)
     lanes = max(1, min(_LANES, _DECISIONS // (dim << MEMORY)))
 
     def work(low: int) -> None:
         part = slice(low, low + lanes)
-        codes[part] = _search_block(np.ascontiguousarray((tile[part] / units[part]).T), classes).T
+        values = tile[part] / units[part]
+        if kernels is None:
+            codes[part] = _search_block(np.ascontiguousarray(values.T), classes).T
+        else:
+            kernels.search_integers(values, np.arange(-_SEAM, _SEAM) % dim, classes, codes[part])
 
     with ThreadPoolExecutor(count_threads()) as pool:
         list(pool.map(work, range(0, rows, lanes)))
@@ -222,7 +226,7 @@ def _search_block(values: NDArray[np.float32], classes: NDArray[np.int64]) -> ND
     closing = search(values[seam], np.zeros((registers, rows), np.float32)).argmin(axis=0)
     for number in range(2 * _SEAM - 1, _SEAM - 1, -1):
         closing = before(closing, number)
-    costs = np.full((registers, rows), _FAR)
+    costs = np.full((registers, rows), FAR)
     costs[closing, lane] = 0
     search(values, costs)
     codes = np.empty((dim, rows), np.int64)

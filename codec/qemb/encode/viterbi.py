@@ -17,6 +17,8 @@ import numpy as np
 from qemb.transform import splitmix64
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from numpy.typing import NDArray
 
 REACH = 6
@@ -27,7 +29,7 @@ RENORMALIZE = 64
 WORTH_NUMBA = 1 << 18
 """Values below which numpy is done before numba is imported."""
 
-_FAR = np.float32(1e30)
+FAR = np.float32(1e30)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +149,7 @@ class _Block:
         self._steps.back(last.argmin(axis=0), decisions[half : len(seam)], self._registers[:half])
         closing = self._registers[0].copy()
 
-        costs[0] = _FAR
+        costs[0] = FAR
         costs[0, closing, np.arange(self.lanes)] = 0
         self._forward(block)
         registers = self._registers[: dim + 1]
@@ -206,14 +208,20 @@ def search(
 
 
 def _steps(work: int) -> Steps:
-    """The kernels where they pay and are there, numpy otherwise; ``QEMB_NUMBA=0`` keeps them away."""
-    if work >= WORTH_NUMBA and os.environ.get("QEMB_NUMBA") != "0":
-        try:
-            from qemb.encode.kernels import NumbaSteps
-        except ImportError:
-            return NumpySteps()
-        return NumbaSteps()
-    return NumpySteps()
+    """The kernels where they pay and are there, numpy otherwise."""
+    kernels = find_kernels(work)
+    return NumpySteps() if kernels is None else kernels.NumbaSteps()
+
+
+def find_kernels(work: int) -> ModuleType | None:
+    """`qemb.encode.kernels` where it pays for so many values and numba is there; ``QEMB_NUMBA=0`` keeps it away."""
+    if work < WORTH_NUMBA or os.environ.get("QEMB_NUMBA") == "0":
+        return None
+    try:
+        from qemb.encode import kernels
+    except ImportError:
+        return None
+    return kernels
 
 
 def count_threads() -> int:
