@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qemb_tools.bench import convert, quality
+from qemb_tools.bench import convert, encode, exact, quality, tasks
 from qemb_tools.bench.data import TABLES, MissingTableError, Places
 from qemb_tools.bench.report import Report, machine
 
@@ -56,10 +56,30 @@ def _quality(places: Places, report: Report, arguments: argparse.Namespace) -> N
     )  # fmt: skip
 
 
+def _exact(places: Places, report: Report, arguments: argparse.Namespace) -> None:
+    exact.run(
+        places, report, tables=arguments.table or exact.TABLES, only=arguments.only or (), repeat=arguments.repeat
+    )
+
+
+def _encode(places: Places, report: Report, arguments: argparse.Namespace) -> None:  # noqa: ARG001
+    encode.run(report, widths=arguments.bits, only=arguments.only or (), repeat=arguments.repeat)
+
+
+def _tasks(places: Places, report: Report, arguments: argparse.Namespace) -> None:
+    tasks.run(
+        places, report, folder=arguments.eval, tables=arguments.table or tasks.TABLES, widths=arguments.bits,
+        only=arguments.only or (),
+    )  # fmt: skip
+
+
 PARTS: dict[str, Callable[[Places, Report, argparse.Namespace], None]] = {
     "data": _data,
     "convert": _convert,
     "quality": _quality,
+    "exact": _exact,
+    "encode": _encode,
+    "tasks": _tasks,
 }
 
 
@@ -68,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("part", choices=[*PARTS, "all"], help="what to measure")
     parser.add_argument("--glove", type=Path, metavar="FILE", help="GloVe text")
     parser.add_argument("--tables", type=Path, metavar="DIR", help="folder of further tables")
+    parser.add_argument("--eval", type=Path, metavar="DIR", help="folder of word similarity and SST-2")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--table", action="append", metavar="NAME", help="measure this table only; may be repeated")
     parser.add_argument("--only", action="append", metavar="TEXT", help="methods with this in their name; repeatable")

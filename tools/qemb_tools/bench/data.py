@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qemb_tools.decimals import parse_decimals
 from qemb_tools.formats import open_source
 from qemb_tools.interface import ReadOptions
 
@@ -129,12 +130,32 @@ def _bfloat16(places: Places) -> Table:
     return replace(table, name="minilm-bfloat16", title="MiniLM in bfloat16", vectors=rounded.view(np.float32))
 
 
+def _fasttext(places: Places) -> Table:
+    """A fastText model's words as the ``.vec`` file beside it has them: five significant digits."""
+    return _printed(places, "fasttext-vec", "fastText .vec", "fasttext-en-35k-100d.bin", b"%.5g")
+
+
+def _word2vec(places: Places) -> Table:
+    """A word2vec model as word2vec prints it as text: six decimals."""
+    return _printed(places, "word2vec-text", "word2vec text", "word2vec-zh-95k-100d.bin", b"%f")
+
+
+def _printed(places: Places, name: str, title: str, file: str, form: bytes) -> Table:
+    """A table of the folder, each value printed and read again."""
+    table = places.table(file)
+    text = b" ".join(form % value for value in table.vectors.reshape(-1).tolist())
+    vectors = parse_decimals(text).reshape(table.vectors.shape)
+    return replace(table, name=name, title=title, vectors=vectors, source=f"{file} printed with {form.decode()}")
+
+
 TABLES: dict[str, Callable[[Places], Table]] = {
     "glove": _glove,
     "glove6b": _glove6b,
     "minilm": _minilm,
     "minilm-outliers": _outliers,
     "minilm-bfloat16": _bfloat16,
+    "fasttext-vec": _fasttext,
+    "word2vec-text": _word2vec,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +41,16 @@ class Stored:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to store a table at a nominal number of bits; ``package`` is what it needs installed, "" for nothing."""
+    """A way to store a table at a nominal number of bits.
+
+    ``package`` is what it needs installed, "" for nothing; ``options`` are those of `qemb.write`, where it is qemb's.
+    """
 
     name: str
     bits: int
     store: Callable[[NDArray[np.float32]], Stored]
     package: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 class NotAvailableError(Exception):
@@ -55,7 +59,7 @@ class NotAvailableError(Exception):
 
 def qemb_method(name: str, nominal: int, /, **options: Any) -> Method:  # noqa: ANN401 - passed on as they are
     """A scheme of qemb, through its public face: written to a file, opened, decoded."""
-    return Method(name, nominal, lambda vectors: _write(vectors, options))
+    return Method(name, nominal, lambda vectors: _write(vectors, options), options=options)
 
 
 def _write(vectors: NDArray[np.float32], options: dict[str, Any]) -> Stored:
@@ -65,7 +69,7 @@ def _write(vectors: NDArray[np.float32], options: dict[str, Any]) -> Stored:
         start = time.perf_counter()
         try:
             qemb.write(path, tokens, vectors, **options)
-        except (qemb.InvalidError, TypeError) as error:
+        except (qemb.InvalidError, ImportError, TypeError) as error:
             raise NotAvailableError(str(error).splitlines()[0]) from None
         seconds = time.perf_counter() - start
         with qemb.open(path) as emb:
@@ -74,8 +78,10 @@ def _write(vectors: NDArray[np.float32], options: dict[str, Any]) -> Stored:
 
 def qemb_methods() -> list[Method]:
     """Every scheme of qemb at every width it has."""
-    methods = [qemb_method("qemb linear", bits, scheme="linear", bits=bits) for bits in (8, 6, 4, 3, 2, 1)]
-    methods += [qemb_method("qemb codebook", bits, scheme="codebook", bits=bits) for bits in (6, 4, 3, 2, 1)]
-    methods += [qemb_method("qemb default", bits, bits=bits) for bits in (8, 6, 4, 3, 2, 1)]
-    methods += [qemb_method("qemb effort 9", bits, bits=bits, effort=9) for bits in (4, 3, 2, 1)]
+    narrow = (4, 3, 2, 1)
+    methods = [qemb_method("qemb linear", bits, scheme="linear", bits=bits) for bits in (8, 6, *narrow)]
+    methods += [qemb_method("qemb codebook", bits, scheme="codebook", bits=bits) for bits in (6, *narrow)]
+    methods += [qemb_method("qemb trellis, default", bits, bits=bits) for bits in (8, 6, *narrow)]
+    methods += [qemb_method("qemb trellis, effort 9", bits, bits=bits, effort=9) for bits in narrow]
+    methods += [qemb_method("qemb product", bits, scheme="product", bits=bits) for bits in narrow]
     return methods

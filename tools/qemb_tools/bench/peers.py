@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_TRAINING_ROWS = 25_000
+_TRAINING_ROWS = 20_000
 """Rows that product quantization trains on: faiss asks for 39 for each centroid and takes 256 at most."""
 
 
