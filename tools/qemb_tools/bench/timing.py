@@ -9,7 +9,7 @@ from typing import Self
 
 @dataclass
 class Stopwatch:
-    """Measures a ``with`` block: ``wall`` seconds by the clock, ``cpu`` seconds of the process, all threads together."""
+    """Measures a ``with`` block: ``wall`` seconds by the clock, ``cpu`` seconds of the process, all its threads."""
 
     wall: float = 0.0
     cpu: float = 0.0
