@@ -80,6 +80,7 @@ def qemb_methods() -> list[Method]:
     """Every scheme of qemb at every width it has."""
     narrow = (4, 3, 2, 1)
     methods = [qemb_method("qemb linear", bits, scheme="linear", bits=bits) for bits in (8, 6, *narrow)]
+    methods += [qemb_method("qemb linear, clip", bits, scheme="linear", bits=bits, clip=True) for bits in (4, 3, 2)]
     methods += [qemb_method("qemb codebook", bits, scheme="codebook", bits=bits) for bits in (6, *narrow)]
     methods += [qemb_method("qemb trellis, default", bits, bits=bits) for bits in (8, 6, *narrow)]
     methods += [qemb_method("qemb trellis, effort 9", bits, bits=bits, effort=9) for bits in narrow]

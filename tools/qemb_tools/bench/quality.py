@@ -101,6 +101,7 @@ def measure_width(table: Table, truth: Truth, methods: Sequence[Method], report:
         if method.package and find_spec(method.package) is None:
             report.note(f'- {method.name}: not run; pip install "qemb-format[bench]"')
             continue
+        report.progress(f"{table.title}, {method.bits} bits: {method.name}")
         try:
             stored = method.store(table.vectors)
         except NotAvailableError as reason:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,11 @@ class Report:
     def note(self, text: str) -> None:
         """Print a line of text."""
         print(text, flush=True)
+
+    def progress(self, text: str) -> None:
+        """Say on a terminal what is being measured."""
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}\r", end="", file=sys.stderr, flush=True)
 
     def table(self, part: str, columns: Sequence[tuple[str, str, str]], rows: Sequence[Row]) -> None:
         """Print rows as a Markdown table and keep them.
