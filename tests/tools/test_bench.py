@@ -10,6 +10,7 @@ import pytest
 
 from qemb_tools.bench import __main__ as bench
 from qemb_tools.bench import methods, peers, recall
+from qemb_tools.bench.entropy import entropy
 
 PEERS = sorted({method.package for method in peers.peer_methods()} - {""})
 
@@ -56,12 +57,13 @@ def test_quality_prints_and_saves_the_same_figures(glove, tmp_path, capsys):
     printed = capsys.readouterr().out
     rows = json.loads(saved.read_text())["rows"]
     assert [(row["method"], row["bits"]) for row in rows] == [
-        ("qemb linear", 8), ("qemb linear", 4), ("qemb codebook", 4),
+        ("qemb linear", 8), ("qemb linear", 4), ("qemb linear, clip", 4), ("qemb codebook", 4),
     ]  # fmt: skip
     for row in rows:
         assert f"{row['error']:.4f}" in printed
         assert 0.5 < row["recall"] <= 1
-    assert rows[0]["error"] < rows[2]["error"] < rows[1]["error"]
+    eight, absmax, clipped, codebook = (row["error"] for row in rows)
+    assert eight < codebook < clipped < absmax
 
 
 @pytest.mark.parametrize("package", ["", *PEERS])
@@ -104,3 +106,91 @@ def test_convert_measures_both_sides(glove, capsys):
     assert "| qemb convert --bits 8 " in printed
     assert "| gensim load_word2vec_format " in printed
     assert "of gensim's time" in printed
+
+
+@pytest.mark.parametrize(
+    ("values", "form", "bits"),
+    [
+        (np.repeat(np.arange(-50, 50), 100) / 100, "", np.log2(100)),
+        (np.random.default_rng(4).integers(-5000, 5000, 20_000) / 100, "2 decimals", np.log2(10_000)),
+        (np.repeat([1.5, 0.25, 0.25, 2.0], 100), "", 1.5),
+        (np.repeat(2.0 ** np.arange(-40, -24), 50), "bfloat16", 4),
+    ],
+)
+def test_entropy_of_values_whose_entropy_is_known(values, form, bits):
+    found = entropy(values.astype(np.float32).reshape(-1, 10))
+    assert found.form.endswith(form)
+    assert found.bits == pytest.approx(bits, abs=0.02)
+
+
+def test_entropy_takes_low_bits_for_noise():
+    # full float32 mantissas from 1 to 2: 23 bits, though there are far fewer samples than values
+    values = 1 + np.random.default_rng(5).random(20_000)
+    assert entropy(values.astype(np.float32).reshape(-1, 10)).bits == pytest.approx(23, abs=0.05)
+
+
+def test_exact_measures_what_is_installed(glove, tmp_path, capsys, monkeypatch):
+    saved = tmp_path / "figures.json"
+    arguments = ["exact", "--glove", str(glove), "--table", "glove", "--repeat", "1", "--json", str(saved)]
+    assert bench.main(arguments) == 0
+    rows = {row["method"]: row for row in json.loads(saved.read_text())["rows"]}
+    assert {"qemb exact", "byte planes, zstd 19"} <= set(rows)
+    assert rows["qemb exact"]["bits_a_value"] < rows["byte planes, zstd 19"]["bits_a_value"] < 32
+    capsys.readouterr()
+    monkeypatch.setattr("qemb_tools.bench.exact.find_spec", lambda name: None)
+    assert bench.main(arguments) == 0
+    assert '- pcodec, level 8: not run; pip install "qemb-format[bench]"' in capsys.readouterr().out
+
+
+def test_encode_measures_every_scheme(capsys):
+    assert bench.main(["encode", "--rows", "200", "--bits", "8", "--only", "linear", "--repeat", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "| qemb linear |    8 | numpy " in printed
+
+
+def test_tasks_score_what_the_vectors_say(tmp_path, capsys):
+    pytest.importorskip("scipy")
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(6)
+    good, bad = rng.normal(size=(2, 8))
+    table = tmp_path / "glove.txt"
+    with table.open("w", encoding="utf-8") as file:
+        for i in range(40):
+            vector = (good if i % 2 else bad) + 0.1 * rng.normal(size=8)
+            print(f"w{i}", *(f"{value:.6f}" for value in vector), file=file)
+    vectors = {line.split()[0]: np.array(line.split()[1:], float) for line in table.read_text().splitlines()}
+    (tmp_path / "similarity").mkdir()
+    (tmp_path / "sst2").mkdir()
+    pairs = [(f"w{i}", f"w{i + 1 + i % 3}") for i in range(30)]
+    for name in ("EN-MEN-TR-3k.txt", "EN-WS-353-ALL.txt", "EN-SIMLEX-999.txt"):
+        with (tmp_path / "similarity" / name).open("w", encoding="utf-8") as file:
+            for a, b in pairs:
+                cosine = vectors[a] @ vectors[b] / np.linalg.norm(vectors[a]) / np.linalg.norm(vectors[b])
+                print(a, b, cosine if name.startswith("EN-MEN") else -cosine, sep="\t", file=file)
+            print("w1", "nowhere", 5, sep="\t", file=file)
+    for part in ("train", "test"):
+        sentences = [f"w{i} w{i + 2} nowhere\t{i % 2}" for i in range(30)]
+        (tmp_path / "sst2" / f"{part}.tsv").write_text("\n".join(sentences) + "\n")
+    saved = tmp_path / "figures.json"
+    assert bench.main(["tasks", "--glove", str(table), "--table", "glove", "--eval", str(tmp_path), "--bits", "8",
+                       "--only", "linear", "--json", str(saved)]) == 0  # fmt: skip
+    plain, quantized = json.loads(saved.read_text())["rows"]
+    assert [plain[name] for name in ("MEN", "WordSim-353", "SimLex", "SST-2")] == pytest.approx([1, -1, -1, 1])
+    assert quantized["MEN"] > 0.95
+    assert quantized["SST-2"] == 1
+    assert "MEN 30" in capsys.readouterr().out
+
+
+def test_tasks_say_what_is_missing(monkeypatch, capsys):
+    assert bench.main(["tasks"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("- tasks: n")
+    monkeypatch.setattr("qemb_tools.bench.tasks.find_spec", lambda name: None)
+    assert bench.main(["tasks"]) == 0
+    assert 'not run without scipy and sklearn; pip install "qemb-format[bench]"' in capsys.readouterr().out
+
+
+def test_data_lists_every_table(capsys):
+    assert bench.main(["data"]) == 0
+    printed = capsys.readouterr().out
+    assert "| fasttext-vec " in printed
+    assert "missing. GloVe text: name a file with --glove FILE" in printed

@@ -63,7 +63,8 @@ def _exact(places: Places, report: Report, arguments: argparse.Namespace) -> Non
 
 
 def _encode(places: Places, report: Report, arguments: argparse.Namespace) -> None:  # noqa: ARG001
-    encode.run(report, widths=arguments.bits, only=arguments.only or (), repeat=arguments.repeat)
+    rows = min(arguments.rows, encode.ROWS)
+    encode.run(report, widths=arguments.bits, only=arguments.only or (), rows=rows, repeat=arguments.repeat)
 
 
 def _tasks(places: Places, report: Report, arguments: argparse.Namespace) -> None:

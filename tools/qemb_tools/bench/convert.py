@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from qemb_tools.bench.report import Report
 
 _BITS = 8
-_OPENINGS = 5
 
 # Peak memory is that of the whole process, imports included. On macOS ru_maxrss is bytes, elsewhere kibibytes.
 _END = """
@@ -67,7 +66,7 @@ def run(places: Places, report: Report, *, repeat: int = 2) -> None:
             rows, dim = len(emb), emb.dim
             size = emb.info.file_size
             vocabulary = sum(emb.info.sections.get(kind, 0) for kind in ("TOKO", "TOKB", "INDX"))
-        openings = [_child(_OPEN, target, word)["seconds"] for _ in range(_OPENINGS)]
+        openings = [_child(_OPEN, target, word)["seconds"] for _ in range(2 * repeat + 1)]
     report.heading(f"Converting {text.name}, {rows:,} x {dim}, {text.stat().st_size / 1e6:,.0f} MB of text")
     columns = [
         ("name", "", ""),

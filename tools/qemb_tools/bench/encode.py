@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from qemb_tools.bench.report import Report, Row
 
-_ROWS = 40_000
+ROWS = 40_000
 _DIM = 100
 _SLOW_ROWS = 2_000
 """Rows without numba, where the trellis takes ten times as long."""
@@ -58,7 +58,7 @@ print(json.dumps([min(map(wall, writing)), min(map(cpu, writing)), min(map(wall,
 """
 
 
-def run(report: Report, *, widths: Sequence[int], only: Sequence[str] = (), rows: int = _ROWS, repeat: int = 2) -> None:
+def run(report: Report, *, widths: Sequence[int], only: Sequence[str] = (), rows: int = ROWS, repeat: int = 2) -> None:
     """Print values a second for each of qemb's methods; normal values, for speed does not depend on them.
 
     Parameters

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MOST_DIGITS = 8  # with nine, every float32 is a decimal
+_MOST_DIGITS = 8  # nine tell every float32 apart
 _SAMPLE = 100_000
 
 
@@ -27,18 +27,15 @@ class Entropy:
 
 
 def entropy(vectors: NDArray[np.float32]) -> Entropy:
-    """Entropy of a table's values as decimals where they are such, otherwise as floats."""
-    values = vectors.reshape(-1).astype(np.float64)
-    found = [
-        (_entropy_of(codes), f"{digits} {name}")
-        for name, digits, codes in _decimals(values)
-    ]  # fmt: skip
-    if found:
-        bits, form = min(found)
-        return Entropy(bits, form)
+    """Entropy of a table's values as floats, or as decimals where they are such and that is less."""
     raw = vectors.reshape(-1).view(np.uint32)
-    name = "bfloat16" if not (raw & np.uint32(0xFFFF)).any() else "float32"
-    return Entropy(_entropy_of((raw >> np.uint32(16) if name == "bfloat16" else raw).astype(np.int64)), name)
+    short = not (raw & np.uint32(0xFFFF)).any()
+    floats = Entropy(_entropy_of((raw >> np.uint32(16 * short)).astype(np.int64)), "bfloat16" if short else "float32")
+    decimals = (
+        Entropy(_entropy_of(codes), f"{digits} {name}")
+        for name, digits, codes in _decimals(vectors.reshape(-1).astype(np.float64))
+    )
+    return min([floats, *decimals], key=lambda found: found.bits)
 
 
 def _decimals(values: NDArray[np.float64]) -> list[tuple[str, int, NDArray[np.int64]]]:
