@@ -79,10 +79,12 @@ def _write(vectors: NDArray[np.float32], options: dict[str, Any]) -> Stored:
 def qemb_methods() -> list[Method]:
     """Every scheme of qemb at every width it has."""
     narrow = (4, 3, 2, 1)
-    methods = [qemb_method("qemb linear", bits, scheme="linear", bits=bits) for bits in (8, 6, *narrow)]
-    methods += [qemb_method("qemb linear, clip", bits, scheme="linear", bits=bits, clip=True) for bits in (4, 3, 2)]
-    methods += [qemb_method("qemb codebook", bits, scheme="codebook", bits=bits) for bits in (6, *narrow)]
-    methods += [qemb_method("qemb trellis, default", bits, bits=bits) for bits in (8, 6, *narrow)]
-    methods += [qemb_method("qemb trellis, effort 9", bits, bits=bits, effort=9) for bits in narrow]
+    methods = [qemb_method("qemb linear", bits, scheme="linear", bits=bits) for bits in (8, 7, 6, 5, *narrow)]
+    methods += [
+        qemb_method("qemb linear, clip", bits, scheme="linear", bits=bits, clip=True) for bits in (7, 6, 5, *narrow)
+    ]
+    methods += [qemb_method("qemb codebook", bits, scheme="codebook", bits=bits) for bits in (7, 6, 5, *narrow)]
+    methods += [qemb_method("qemb default", bits, bits=bits) for bits in (8, 7, 6, 5, *narrow)]
+    methods += [qemb_method("qemb effort 9", bits, bits=bits, effort=9) for bits in narrow]
     methods += [qemb_method("qemb product", bits, scheme="product", bits=bits) for bits in narrow]
     return methods
