@@ -86,6 +86,7 @@ def qemb_methods() -> list[Method]:
     methods += [qemb_method("qemb codebook", bits, scheme="codebook", bits=bits) for bits in (7, 6, 5, *narrow)]
     methods += [qemb_method("qemb default", bits, bits=bits) for bits in (8, 7, 6, 5, *narrow)]
     methods += [qemb_method("qemb effort 9", bits, bits=bits, effort=9) for bits in narrow]
+    methods += [qemb_method("qemb one scale", bits, bits=bits, scale="table") for bits in narrow]
     methods += [qemb_method("qemb shipped", bits, bits=bits, compress=True) for bits in (8, 7, 6, 5, 4, 3, 2)]
     methods += [qemb_method("qemb product", bits, scheme="product", bits=bits) for bits in narrow]
     return methods
