@@ -13,6 +13,7 @@ import numpy as np
 from qemb import layout
 from qemb.embedding import parse_metadata
 from qemb.errors import InvalidError, LimitError
+from qemb.frames import FRAME_BYTES, literal_size
 from qemb.layout import MAX_DIM
 from qemb.table import Extras, TableWriter
 from qemb.vocabulary import VocabularyBuilder
@@ -115,11 +116,16 @@ class RowWriter:
         return TableWriter(self.path, self.dim, source, extras)
 
     def _fixed_bytes(self) -> int:
-        """Bytes of the file that hold neither codes nor what makes vectors of them."""
+        """Bytes of the file that hold neither codes nor what makes vectors of them: at most so many."""
         vocabulary = self._vocabulary
-        index = vocabulary.index().nbytes if self._index else 0
-        counts = 0 if self._counts is None else 8 * len(self._counts)
-        return vocabulary.offsets().nbytes + vocabulary.data().nbytes + index + counts + len(self._metadata or b"")
+        parts = [vocabulary.offsets().tobytes(), vocabulary.data().tobytes(), self._metadata or b""]
+        if self._index:
+            parts.append(vocabulary.index().tobytes())
+        if self._counts is not None:
+            parts.append(self._counts.tobytes())
+        if self._compress == "all":
+            return sum(literal_size(part, FRAME_BYTES) for part in parts)
+        return sum(map(len, parts))
 
     @contextlib.contextmanager
     def _taking(self) -> Iterator[None]:

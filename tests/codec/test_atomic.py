@@ -113,13 +113,13 @@ WRITE = """
 
 @each_scheme
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_process_that_dies(target, scheme, how):
+def test_a_process_that_dies(target, signals_as_usual, scheme, how):
     path, unharmed = target
     process = python(WRITE, path, scheme, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     with process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(how)
-        assert process.wait() != 0
+        assert process.wait(timeout=60) != 0
     # nobody can tidy up after a kill; a file with a name of its own is all that may be left
     unharmed(leftovers=how == signal.SIGKILL)
 

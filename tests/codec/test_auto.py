@@ -72,6 +72,15 @@ def test_the_best_that_fits(tmp_path, most):
     assert path.stat().st_size > most
 
 
+def test_what_compression_saves_is_counted(tmp_path):
+    matrix, path = table(), tmp_path / "a.qemb"
+    write(path, matrix, bits=4, compress=True)
+    size = path.stat().st_size
+    reason = write(path, matrix, max_bytes=int(1.15 * size), compress=True)
+    assert reason.startswith("4 bits")
+    assert path.stat().st_size == size
+
+
 def test_exact_where_it_fits(tmp_path):
     matrix, path = table(500).round(2), tmp_path / "a.qemb"
     assert "nothing is lost" in write(path, matrix, max_bytes=10_000_000)

@@ -47,14 +47,6 @@ def need(target):
         pytest.importorskip("h5py")
 
 
-@pytest.fixture
-def signals_as_usual():
-    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize(
     ("target", "number"),
     [*((target, "SIGINT") for target in TARGETS), ("out.qemb", "SIGTERM"), ("out.qemb", "SIGHUP")],
