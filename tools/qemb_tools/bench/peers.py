@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TRAINING_ROWS = 20_000
 """Rows that product quantization trains on: faiss asks for 39 for each centroid and takes 256 at most."""
 _ROUNDS = 12
-"""Of k-means; faiss's own 25 take twice as long, and change recall in the third decimal."""
+"""Of k-means; faiss's own number is 25, which takes twice as long."""
 
 
 def peer_methods() -> list[Method]:
