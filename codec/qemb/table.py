@@ -13,10 +13,9 @@ import numpy as np
 from qemb import layout
 from qemb.atomic import AtomicFile
 from qemb.container import ContainerWriter
-from qemb.errors import LimitError
 from qemb.frames import FRAME_BYTES, whole_rows
 from qemb.layout import HIGH_KINDS, Level
-from qemb.vocabulary import MAX_INDEXED
+from qemb.vocabulary import check_indexable
 
 if TYPE_CHECKING:
     from array import array
@@ -111,8 +110,7 @@ class TableWriter:
         self._add(container, "TOKO", vocabulary.offsets())
         self._add(container, "TOKB", vocabulary.data())
         if self._extras.index:
-            if len(vocabulary) * 3 // 2 + 1 >= MAX_INDEXED:
-                raise LimitError("limit.index", f"{len(vocabulary):,} tokens are too many for an index: index=False")
+            check_indexable(len(vocabulary))
             self._add(container, "INDX", vocabulary.index())
         if counts is not None:
             self._add(container, "CNTS", np.frombuffer(counts, np.uint64).astype("<u8"))

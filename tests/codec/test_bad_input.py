@@ -246,10 +246,9 @@ def test_a_row_of_zeros_comes_back_as_zeros(tmp_path, scheme):
 
 def test_more_tokens_than_an_index_can_hold(tmp_path, monkeypatch, refused):
     """Two in three slots are taken, and slots have 32-bit numbers: some 2.9 thousand million, here 3."""
-    monkeypatch.setattr("qemb.table.MAX_INDEXED", 4)
+    monkeypatch.setattr("qemb.vocabulary.MAX_INDEXED", 4)
     refused("limit.index", "", "3 tokens are too many for an index: index=False", TOKENS, MATRIX)
     qemb.write(tmp_path / "t.qemb", TOKENS, MATRIX, index=False)
-    monkeypatch.setattr("qemb.vocabulary.MAX_INDEXED", 4)
     with qemb.open(tmp_path / "t.qemb") as emb:
         emb.verify()
         with pytest.raises(qemb.LimitError, match="3 tokens are too many for an index"):

@@ -55,6 +55,8 @@ class ScaledEncoder:
         self.rotation: Hadamard | None = make_rotation(dim) if rotate else None
         self.mean: NDArray[np.float32] | None = None
         self.fitted: NDArray[np.float32] | None = None
+        self.rows = 0
+        """Rows that `fit` has seen."""
 
     @property
     def needs_pass(self) -> bool:
@@ -85,6 +87,7 @@ class ScaledEncoder:
             np.minimum(low, tile.min(axis=0), out=low)
             np.maximum(high, tile.max(axis=0), out=high)
             rows += len(tile)
+        self.rows = rows
         if q.offset_group != Group.NONE:
             self.mean = (total / max(rows, 1)).astype(np.float32)
         if q.scale_group in (Group.TABLE, Group.COLUMN):

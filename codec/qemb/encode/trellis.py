@@ -84,7 +84,7 @@ class TrellisEncoder(LevelsEncoder):
         """As every scaled scheme; then the register is made smaller where there are few rows."""
         super().fit(tiles)
         if not self._fixed:
-            codes = sum(len(tile) for tile in tiles()) * self.quantization.row_stride
+            codes = self.rows * self.quantization.row_stride
             memory = self._trellis.memory
             while memory > LEAST_MEMORY and _TABLE_SHARE << memory + self._trellis.bits > codes:
                 memory -= 1
