@@ -2,7 +2,7 @@
 
 import pytest
 
-import rawfile
+import rawread
 
 
 @pytest.fixture(scope="session")
@@ -10,7 +10,7 @@ def read_sections():
     """From a path: raw bytes, stored size and codec of each section, by struct and zstandard alone."""
 
     def read(path):
-        found = rawfile.read_sections(path.read_bytes())
+        found = rawread.read_sections(path.read_bytes())
         return {kind: (raw, entry["stored_size"], entry["codec"]) for kind, (entry, raw) in found.items()}
 
     return read

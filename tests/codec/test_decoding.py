@@ -12,8 +12,10 @@ import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import bases
 import qemb
 import rawfile
+import rawread
 from qemb.checksum import crc32c
 from qemb.packing import pack, stray_bits, unpack
 from qemb.transform import splitmix64
@@ -41,12 +43,12 @@ def bits_of(values):
 @pytest.mark.parametrize(
     ("base", "rows"),
     [
-        (rawfile.linear, rawfile.LINEAR_ROWS),
-        (rawfile.split, rawfile.SPLIT_ROWS),
-        (rawfile.codebook, rawfile.CODEBOOK_ROWS),
-        (rawfile.trellis, rawfile.TRELLIS_ROWS),
-        (rawfile.product, rawfile.PRODUCT_ROWS),
-        (rawfile.decimal, rawfile.DECIMAL_ROWS),
+        (bases.linear, bases.LINEAR_ROWS),
+        (bases.split, bases.SPLIT_ROWS),
+        (bases.codebook, bases.CODEBOOK_ROWS),
+        (bases.trellis, bases.TRELLIS_ROWS),
+        (bases.product, bases.PRODUCT_ROWS),
+        (bases.decimal, bases.DECIMAL_ROWS),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -313,7 +315,7 @@ def test_splitmix64():
     assert splitmix64(0, 3) == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
     assert splitmix64(1234567, 2) == [6457827717110365317, 3203168211198807973]
     for seed in (0, 2**64 - 1, 12345):
-        assert splitmix64(seed, 50) == list(islice(rawfile.splitmix64(seed), 50))
+        assert splitmix64(seed, 50) == list(islice(rawread.splitmix64(seed), 50))
 
 
 @settings(max_examples=60, deadline=None)
@@ -329,7 +331,7 @@ def test_the_transform_is_that_matrix(dim, rounds, seed, random):
     file.add("QUAN", rawfile.descriptor(rawfile.LINEAR, 8, dim, scale=scale, parameters=struct.pack("<ii", 1, 0)))
     file.add("TRNS", section).add("CODE", codes.tobytes()).add("SCAL", struct.pack("<f", 1))
     rawfile.add_tokens(file, [b"a", b"b", b"c"])
-    matrix = rawfile.rotation(section, dim)
+    matrix = rawread.rotation(section, dim)
     assert np.allclose(matrix @ matrix.T, np.eye(dim), atol=1e-12)
     expected = codes.astype(np.float64) @ matrix.T
     found = decode(file)
@@ -339,14 +341,14 @@ def test_the_transform_is_that_matrix(dim, rounds, seed, random):
 def test_the_transform_bit_for_bit():
     """One round over three values by hand, in float32: signs, two runs of two, a product with 1 / sqrt 2 after each."""
     half = np.float32(0.5**0.5)
-    assert next(rawfile.splitmix64(0)) & 7 == 0b111
+    assert next(rawread.splitmix64(0)) & 7 == 0b111
     expected = []
     for row in ((1, 2, 3), (4, 5, 6)):
         x, y, z = (np.float32(-value) for value in row)
         x, y = (x + y) * half, (x - y) * half
         y, z = (y + z) * half, (y - z) * half
         expected.append([x, y, z])
-    assert bits_of(decode(rawfile.rotated())) == bits_of(expected)
+    assert bits_of(decode(bases.rotated())) == bits_of(expected)
 
 
 # --- frames ---------------------------------------------------------------------------------------------------------
@@ -356,7 +358,7 @@ def test_the_transform_bit_for_bit():
 @given(st.data())
 def test_any_section_in_frames_of_any_size(data):
     """Split anyhow, a section reads as it does whole."""
-    base = data.draw(st.sampled_from(rawfile.BASES))
+    base = data.draw(st.sampled_from(bases.BASES))
     whole, file = base(), base()
     for section in file.sections:
         if section.kind not in ("QUAN", "TRNS", "SUBW") and data.draw(st.booleans()):
@@ -376,20 +378,20 @@ def test_any_section_in_frames_of_any_size(data):
 @pytest.mark.parametrize("checksum", [False, True])
 def test_frames_of_any_zstd_writer(level, checksum):
     """Of other levels, with the checksum of zstd's own, in a window larger than what it holds."""
-    file = rawfile.framed()
+    file = bases.framed()
     parameters = zstandard.ZstdCompressionParameters.from_level(level, window_log=20, write_checksum=checksum)
     raw = file["CODE"].data[:80]
     file["CODE"].frames[0] = zstandard.ZstdCompressor(compression_params=parameters).compress(raw)
-    assert np.array_equal(decode(file), decode(rawfile.framed()))
+    assert np.array_equal(decode(file), decode(bases.framed()))
 
 
 def test_a_row_is_read_from_its_frame_alone():
     """The other frames may be damaged, and nobody who does not look sees it."""
-    file = rawfile.framed()
+    file = bases.framed()
     for number in (0, 1, 3):
         file["CODE"].frames[number] = b"damaged"
     with qemb.open(file.build()) as emb:
-        expected = qemb.open(rawfile.framed().build()).matrix(20, 30)
+        expected = qemb.open(bases.framed().build()).matrix(20, 30)
         assert np.array_equal(emb.matrix(20, 30), expected)
         assert np.array_equal(emb.rows([25, 21]), expected[[5, 1]])
         assert np.array_equal(emb["25"], expected[5])
@@ -405,6 +407,6 @@ def test_a_row_is_read_from_its_frame_alone():
 
 @pytest.mark.parametrize(("least", "most"), [(1, 1), (3, 6), (1, 2**32 - 1), (5, 5)])
 def test_subword_parameters_are_read(least, most):
-    file = rawfile.subwords()
+    file = bases.subwords()
     file["SUBW"].data = struct.pack("<B3x3I", 1, least, most, 2)
     assert decode(file).tolist() == [[1, 2], [3, 4], [5, 6]]

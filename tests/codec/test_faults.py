@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import bases
 import qemb
 import rawfile
 from faults import FAULTS
@@ -27,7 +28,7 @@ def first_error(data):
     return None
 
 
-@pytest.mark.parametrize("base", rawfile.BASES, ids=lambda base: base.__name__)
+@pytest.mark.parametrize("base", bases.BASES, ids=lambda base: base.__name__)
 def test_files_without_a_fault_are_good(base):
     assert first_error(base().build()) is None
 
@@ -83,10 +84,10 @@ def test_of_two_faults_the_first_in_the_order_of_checks_is_reported():
 )
 def test_the_message_says_what_a_transfer_as_text_did(damage, message):
     with pytest.raises(qemb.MalformedError, match=message):
-        qemb.open(damage(rawfile.linear().build()))
+        qemb.open(damage(bases.linear().build()))
 
 
-@pytest.mark.parametrize("base", rawfile.BASES, ids=lambda base: base.__name__)
+@pytest.mark.parametrize("base", bases.BASES, ids=lambda base: base.__name__)
 def test_truncated_anywhere(base):
     data = base().build()
     for length in range(len(data)):
@@ -95,7 +96,7 @@ def test_truncated_anywhere(base):
 
 @pytest.mark.parametrize("minor", [1, 65_535])
 def test_newer_minor_versions_are_accepted(minor):
-    file = rawfile.linear()
+    file = bases.linear()
     file.set(minor=minor, optional_features=0xFFFF_FFFF)
     assert first_error(file.build()) is None
     assert qemb.open(file.build()).info.version == f"1.{minor}"
@@ -104,7 +105,7 @@ def test_newer_minor_versions_are_accepted(minor):
 @pytest.mark.parametrize("kind", ["NEWS", "news", "x2Y9"])
 @pytest.mark.parametrize("flags", [0, rawfile.COPY_SAFE])
 def test_unknown_ancillary_sections_are_passed_over(kind, flags):
-    file = rawfile.linear()
+    file = bases.linear()
     file.insert(kind, b"whatever", flags=flags).entry.update(codec=77, raw_size=2**63, frame_size=5)
     data = file.build()
     assert first_error(data) is None
@@ -112,7 +113,7 @@ def test_unknown_ancillary_sections_are_passed_over(kind, flags):
 
 
 def test_a_message_says_what_where_and_at_which_byte():
-    data = bytearray(rawfile.linear().build())
+    data = bytearray(bases.linear().build())
     at = data.index(b"license")
     data[at] ^= 1
     with pytest.raises(qemb.MalformedError) as caught:

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bases
 import qemb
 import rawfile
+import rawread
 
 WORDS = ["the", "", "New York", "naïve", "👩‍👩‍👧", "a\u00a0b", "\udcff\udcfe", "the "]
 MATRIX = np.random.default_rng(1).normal(size=(8, 5)).astype(np.float32)
@@ -113,8 +115,8 @@ def test_tokens_are_a_sequence(emb):
 @settings(max_examples=100, deadline=None)
 @given(st.integers(-12, 12), st.none() | st.integers(-12, 12))
 def test_ranges_are_those_of_slices(start, stop):
-    expected = np.array(rawfile.LINEAR_ROWS, np.float32)[start:stop]
-    with qemb.open(rawfile.linear().build()) as emb:
+    expected = np.array(bases.LINEAR_ROWS, np.float32)[start:stop]
+    with qemb.open(bases.linear().build()) as emb:
         assert np.array_equal(emb.matrix(start, stop), expected)
         out = np.full(expected.shape, np.nan, np.float32)
         assert emb.matrix(start, stop, out=out) is out
@@ -165,7 +167,7 @@ def test_counts_metadata_and_info(emb, request):
     assert (info.scheme, info.bits, info.byte_tokens) == ("float32", 32, True)
     path = Path(info.path)
     assert info.file_size == path.stat().st_size
-    header, _ = rawfile.parse(path.read_bytes())
+    header, _ = rawread.parse(path.read_bytes())
     assert header["section_count"] == len(info.sections)
     assert sum(info.sections.values()) < info.file_size
     assert info.bits_per_value == pytest.approx(8 * sum(info.sections[kind] for kind in ("QUAN", "CODE")) / 40)
@@ -175,15 +177,15 @@ def test_counts_metadata_and_info(emb, request):
 
 
 def test_a_file_without_what_is_optional():
-    with qemb.open(rawfile.split().build()) as emb:
+    with qemb.open(bases.split().build()) as emb:
         assert emb.counts is None
         assert emb.metadata == {}
-        assert np.array_equal(emb["y"], np.array(rawfile.SPLIT_ROWS[1], np.float32))
+        assert np.array_equal(emb["y"], np.array(bases.SPLIT_ROWS[1], np.float32))
         assert "z" not in emb
 
 
 def test_rows_past_the_tokens_have_numbers_and_no_words():
-    with qemb.open(rawfile.subwords().build()) as emb:
+    with qemb.open(bases.subwords().build()) as emb:
         assert (len(emb), emb.total_rows) == (1, 3)
         assert emb.matrix().tolist() == [[1, 2], [3, 4], [5, 6]]
         assert emb.rows([-1]).tolist() == [[5, 6]]
@@ -217,7 +219,7 @@ def test_the_index_is_the_one_that_the_specification_describes(tmp_path):
     tokens = [b"w%d" % row for row in range(20_000)]
     matrix = np.zeros((20_000, 1), np.float32)
     qemb.write(tmp_path / "t.qemb", tokens, matrix, scheme="float32")
-    _, sections = rawfile.parse((tmp_path / "t.qemb").read_bytes())
+    _, sections = rawread.parse((tmp_path / "t.qemb").read_bytes())
     slots = rawfile.index_slots(tokens, 30_001)
     assert np.frombuffer(sections["INDX"], "<u4").tolist() == slots
 
@@ -237,11 +239,11 @@ def test_every_word_of_many_is_found_and_no_other(tmp_path, options):
 
 def test_an_index_of_any_size_that_conforms_is_read():
     for size in (5, 6, 7, 8, 100, 4099):
-        file = rawfile.linear()
-        file["INDX"].data = np.array(rawfile.index_slots(rawfile.TOKENS, size), "<u4").tobytes()
+        file = bases.linear()
+        file["INDX"].data = np.array(rawfile.index_slots(bases.TOKENS, size), "<u4").tobytes()
         with qemb.open(file.build()) as emb:
             emb.verify()
-            assert emb.tokens.find(rawfile.TOKENS).tolist() == [0, 1, 2, 3]
+            assert emb.tokens.find(bases.TOKENS).tolist() == [0, 1, 2, 3]
             assert "b" not in emb
 
 
@@ -267,7 +269,7 @@ def test_the_search_goes_round_the_end(seed, count):
 
 
 def test_opening_from_anything(tmp_path):
-    data = rawfile.linear().build()
+    data = bases.linear().build()
     path = tmp_path / "é.qemb"
     path.write_bytes(data)
     askew = memoryview(b"x" + data)[1:]
@@ -275,7 +277,7 @@ def test_opening_from_anything(tmp_path):
     for source in sources:
         with qemb.open(source) as emb:
             emb.verify()
-            assert emb.matrix().tolist() == rawfile.LINEAR_ROWS
+            assert emb.matrix().tolist() == bases.LINEAR_ROWS
             assert emb.tokens.index("New York") == 3
     for source, error in ((tmp_path / "missing", FileNotFoundError), (tmp_path, IsADirectoryError), (5.5, TypeError)):
         with pytest.raises(error):
@@ -284,7 +286,7 @@ def test_opening_from_anything(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="there are no named pipes")
 def test_opening_a_pipe(tmp_path):
-    data = rawfile.framed().build()
+    data = bases.framed().build()
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(data,))
@@ -339,7 +341,7 @@ def test_closing(tmp_path, source):
 def test_a_file_that_is_refused_is_let_go(tmp_path):
     """Windows would not let it be deleted otherwise; here the map would stay in /proc/self/maps."""
     path = tmp_path / "bad.qemb"
-    file = rawfile.linear()
+    file = bases.linear()
     file.drop("SCAL")
     path.write_bytes(file.build())
     with pytest.raises(qemb.InvalidError) as caught:
@@ -352,7 +354,7 @@ def test_a_file_that_is_refused_is_let_go(tmp_path):
 
 def test_errors_travel_between_processes():
     with pytest.raises(qemb.InvalidError) as caught:
-        qemb.open(rawfile.linear().build()[:-1] + b"\1\1")
+        qemb.open(bases.linear().build()[:-1] + b"\1\1")
     again = pickle.loads(pickle.dumps(caught.value))
     assert type(again) is type(caught.value)
     assert (str(again), again.code, again.where, again.offset) == (

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import qemb
 import rawfile
+import rawread
 
 decode = runpy.run_path(str(Path(__file__).parents[1] / "spec" / "decoder.py"))["decode"]
 """A decoder written from the specification alone."""
@@ -109,7 +110,7 @@ def spread(values, group, block, rows, dim):
 
 def stored(data):
     """Levels, scales and offsets of a linear or codebook file; the last two for each value, in float64."""
-    header, sections = rawfile.parse(data)
+    header, sections = rawread.parse(data)
     rows, dim, quan = header["rows"], header["dim"], sections["QUAN"]
     level, bits = quan[:2]
     floats = []
@@ -137,8 +138,8 @@ def assert_nearest_levels(matrix, data, decoded):
     levels, scales, offsets = stored(data)
     exact, found = matrix.astype(np.float64), decoded.astype(np.float64)
     rotated = 0
-    if "TRNS" in (sections := rawfile.parse(data)[1]):
-        turn = rawfile.rotation(sections["TRNS"], matrix.shape[1])
+    if "TRNS" in (sections := rawread.parse(data)[1]):
+        turn = rawread.rotation(sections["TRNS"], matrix.shape[1])
         # there and back in float32: so many sums, of values up to the norm of the row
         rotated = 4 * sections["TRNS"][2] * len(turn).bit_length() * np.linalg.norm(exact, axis=1, keepdims=True)
         exact, found = exact @ turn, found @ turn
@@ -150,7 +151,7 @@ def assert_nearest_levels(matrix, data, decoded):
 
 
 def assert_tokens(tokens, data, emb):
-    header, sections = rawfile.parse(data)
+    header, sections = rawread.parse(data)
     ends = np.frombuffer(sections["TOKO"], "<u4")
     raw = [token if isinstance(token, bytes) else token.encode() for token in tokens]
     assert [sections["TOKB"][first:last] for first, last in pairwise(ends)] == raw
@@ -503,7 +504,7 @@ def test_tokens_are_bytes(given_tokens, index):
     raw = list(dict.fromkeys(token if isinstance(token, bytes) else token.encode() for token in given_tokens))
     matrix = np.arange(len(raw), dtype=np.float32)[:, None]
     data, emb = write(raw, matrix, scheme="float32", index=index)
-    header, sections = rawfile.parse(data)
+    header, sections = rawread.parse(data)
     assert sections["TOKB"] == b"".join(raw)
     assert [emb.tokens.raw(row) for row in range(len(raw))] == raw
     assert ("INDX" in sections) == index
@@ -547,7 +548,7 @@ def test_metadata(metadata):
         assert "\\ud" in repr(metadata)
         return
     assert emb.metadata == metadata
-    assert ("META" in rawfile.parse(data)[1]) == bool(metadata)
+    assert ("META" in rawread.parse(data)[1]) == bool(metadata)
 
 
 @some

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import bases
 import qemb
-import rawfile
 from qemb import MalformedError
 
 OPTIONS = [
@@ -17,8 +17,8 @@ OPTIONS = [
     {"scheme": "trellis", "bits": 2, "rotate": True},
     {"scheme": "float32"},
 ]
-RAW = [rawfile.linear, rawfile.split, rawfile.codebook, rawfile.trellis, rawfile.product, rawfile.decimal,
-       rawfile.ieee, rawfile.rotated, rawfile.subwords, rawfile.framed, rawfile.noughts]  # fmt: skip
+RAW = [bases.linear, bases.split, bases.codebook, bases.trellis, bases.product, bases.decimal,
+       bases.ieee, bases.rotated, bases.subwords, bases.framed, bases.noughts]  # fmt: skip
 
 
 def table(rows, dim):

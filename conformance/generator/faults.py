@@ -7,10 +7,9 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import zstandard
-
 import rawfile
-from rawfile import codebook, decimal, framed, ieee, linear, noughts, product, rotated, split, subwords, trellis
+import zstdframes
+from bases import TOKENS, codebook, decimal, framed, ieee, linear, noughts, product, rotated, split, subwords, trellis
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -441,13 +440,13 @@ def frame(name, stored):
 RIGHT = bytes([2]) * 80
 frame("frame of noise", b"noise, and no zstd")
 frame("empty frame", b"")
-frame("frame cut short", zstandard.compress(RIGHT)[:-1])
-frame("frame with something after it", zstandard.compress(RIGHT) + b"\0")
-frame("two frames in one", zstandard.compress(RIGHT[:40]) + zstandard.compress(RIGHT[40:]))
-frame("frame that holds less", zstandard.compress(RIGHT[:-1]))
-frame("frame that holds more", zstandard.compress(RIGHT + b"\2"))
-frame("zstd bomb", zstandard.compress(bytes(1 << 26)))
-frame("frame without a size", zstandard.ZstdCompressor(write_content_size=False).compress(RIGHT))
+frame("frame cut short", zstdframes.compress(RIGHT)[:-1])
+frame("frame with something after it", zstdframes.compress(RIGHT) + b"\0")
+frame("two frames in one", zstdframes.compress(RIGHT[:40]) + zstdframes.compress(RIGHT[40:]))
+frame("frame that holds less", zstdframes.compress(RIGHT[:-1]))
+frame("frame that holds more", zstdframes.compress(RIGHT + b"\2"))
+frame("zstd bomb", zstdframes.compress(bytes(1 << 26)))
+frame("frame without a size", zstdframes.compress(RIGHT, content_size=False))
 frame("skippable frame", b"\x50\x2a\x4d\x18" + struct.pack("<I", 16) + bytes(16))
 frame("frame of a dictionary", b"\x28\xb5\x2f\xfd\x21\x07\x50" + struct.pack("<I", 80 << 3 | 1)[:3] + RIGHT[:60])
 
@@ -537,7 +536,7 @@ def index(name, slots):
     simple(name, "invalid.index", linear, "IDX-02", "INDX", apply)
 
 
-SLOTS = rawfile.index_slots(rawfile.TOKENS, 7)
+SLOTS = rawfile.index_slots(TOKENS, 7)
 E = rawfile.EMPTY
 index("index without a token", [E if row == 2 else row for row in SLOTS])
 index("index with a row past the tokens", [4 if row == 2 else row for row in SLOTS])
