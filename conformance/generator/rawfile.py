@@ -258,3 +258,12 @@ def index_slots(tokens, size):
             slot = (slot + 1) % size
         slots[slot] = row
     return slots
+
+
+def splitmix64(state):
+    """Words of the generator started at ``state``."""
+    while True:
+        state = state + 0x9E3779B97F4A7C15 & 2**64 - 1
+        z = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & 2**64 - 1
+        z = (z ^ z >> 27) * 0x94D049BB133111EB & 2**64 - 1
+        yield z ^ z >> 31

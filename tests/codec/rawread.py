@@ -41,15 +41,6 @@ def join_frames(entry, stored):
     return b"".join(parts)
 
 
-def splitmix64(state):
-    """Words of the generator started at ``state``."""
-    while True:
-        state = state + 0x9E3779B97F4A7C15 & 2**64 - 1
-        z = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & 2**64 - 1
-        z = (z ^ z >> 27) * 0x94D049BB133111EB & 2**64 - 1
-        yield z ^ z >> 31
-
-
 def rotation(section, dim):
     """The transform as a matrix in float64: a row of values x becomes the vector R x."""
     rounds, seed = section[2], int.from_bytes(section[8:], "little")
@@ -59,7 +50,7 @@ def rotation(section, dim):
         hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
     first, last = np.eye(dim), np.eye(dim)
     first[:p, :p] = last[dim - p :, dim - p :] = hadamard / np.sqrt(p)
-    words, whole = splitmix64(seed), np.eye(dim)
+    words, whole = rawfile.splitmix64(seed), np.eye(dim)
     for _ in range(rounds):
         signs = sum(next(words) << 64 * k for k in range(-(-dim // 64)))
         whole = np.diag([-1.0 if signs >> j & 1 else 1.0 for j in range(dim)]) @ whole

@@ -315,7 +315,7 @@ def test_splitmix64():
     assert splitmix64(0, 3) == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
     assert splitmix64(1234567, 2) == [6457827717110365317, 3203168211198807973]
     for seed in (0, 2**64 - 1, 12345):
-        assert splitmix64(seed, 50) == list(islice(rawread.splitmix64(seed), 50))
+        assert splitmix64(seed, 50) == list(islice(rawfile.splitmix64(seed), 50))
 
 
 @settings(max_examples=60, deadline=None)
@@ -341,7 +341,7 @@ def test_the_transform_is_that_matrix(dim, rounds, seed, random):
 def test_the_transform_bit_for_bit():
     """One round over three values by hand, in float32: signs, two runs of two, a product with 1 / sqrt 2 after each."""
     half = np.float32(0.5**0.5)
-    assert next(rawread.splitmix64(0)) & 7 == 0b111
+    assert next(rawfile.splitmix64(0)) & 7 == 0b111
     expected = []
     for row in ((1, 2, 3), (4, 5, 6)):
         x, y, z = (np.float32(-value) for value in row)
