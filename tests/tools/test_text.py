@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 
 import numpy as np
 import pytest
+import zstandard
 
 from qemb import InvalidError
 from qemb_tools import UsageError, text
@@ -176,10 +179,24 @@ def test_what_is_no_table(read, write, data):
     refused(read, write(data))
 
 
-def test_gzip(read, write):
-    data = gzip.compress(b"2 2\na 1 2\nb 3 4\n")
-    assert read(write(data, "table.vec.gz")).words == ["a", "b"]
-    assert "the gzip data is damaged or cut short" in refused(read, write(data[:-9], "cut.vec.gz"))
+@pytest.mark.parametrize(
+    ("name", "extension", "compress"),
+    [
+        ("gzip", ".gz", gzip.compress),
+        ("bzip2", ".bz2", bz2.compress),
+        ("xz", ".xz", lzma.compress),
+        ("zstd", ".zst", zstandard.compress),
+    ],
+)
+def test_compressed(read, write, name, extension, compress):
+    text = b"2 2\na 1 2\nb 3 4\n"
+    assert read(write(compress(text), f"table.vec{extension}")).words == ["a", "b"]
+    assert read(write(compress(text[:9]) + compress(text[9:]), f"two.vec{extension}")).words == ["a", "b"]
+    assert f"the {name} data is damaged or cut short" in refused(read, write(compress(text)[:-3], f"cut{extension}"))
+
+
+def test_a_word_that_begins_as_bzip2_does(read, write):
+    assert read(write(b"BZh 1 2\nb 3 4\n")).words == ["BZh", "b"]
 
 
 def test_many_blocks_read_as_one(read, write, monkeypatch, same_floats):

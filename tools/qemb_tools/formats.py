@@ -21,7 +21,7 @@ from qemb_tools import (
     word2vec_bin,
 )
 from qemb_tools.interface import READ_FLAGS, ReadOptions, Sink, Source, UsageError, source_error
-from qemb_tools.stream import HEAD, STANDARD_INPUT, check_file, is_pipe, open_bytes
+from qemb_tools.stream import HEAD, STANDARD_INPUT, check_file, is_pipe, open_bytes, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ FORMATS = (
         options=("encoding",), sniff=fasttext_bin.sniff, read=fasttext_bin.open_model,
     ),
     Format(
-        "word2vec-bin", "word2vec .bin, plain or .gz", (".bin",),
+        "word2vec-bin", "word2vec .bin", (".bin",),
         options=("encoding", "keep_bytes"), sniff=word2vec_bin.sniff, read=word2vec_bin.BinSource,
         write=lambda t: word2vec_bin.BinSink(t.path, t.dim, t.rows),
     ),
@@ -108,7 +108,7 @@ FORMATS = (
         options=_MATRICES, sniff=safetensors.sniff, read=safetensors.open_tensors,
     ),
     Format(
-        "text", "word2vec text, GloVe, fastText .vec; plain or .gz; - is standard input", (".vec", ".txt"),
+        "text", "word2vec text, GloVe, fastText .vec; - is standard input", (".vec", ".txt"),
         options=_LINES, sniff=text.sniff, read=text.open_text, write=lambda t: text.TextSink(t.path, t.dim, t.rows),
     ),
     Format(
@@ -128,8 +128,8 @@ def by_name(name: str) -> Format:
 
 
 def by_extension(path: str, *, to_write: bool) -> Format | None:
-    """Return the format that a file's name tells, ``.gz`` passed over."""
-    suffix = Path(path.removesuffix(".gz")).suffix.lower()
+    """Return the format that a file's name tells; that of a compressed file inside."""
+    suffix = Path(plain_name(path)).suffix.lower()
     usable = (f for f in FORMATS if (f.write if to_write else f.read) is not None)
     return next((f for f in usable if suffix in f.extensions), None)
 
@@ -213,8 +213,8 @@ def format_to_write(path: str, format_name: str | None = None) -> Format:
     if format_.write is None:
         can = ", ".join(f.name for f in FORMATS if f.write is not None)
         raise UsageError(f"{format_.name} can be read but not written; these can: {can}")
-    if path.endswith(".gz"):
-        raise UsageError("compressed files are read, not written; leave out .gz")
+    if plain_name(path) != path:
+        raise UsageError(f"compressed files are read, not written; leave out {Path(path).suffix}")
     folder = Path(path).parent
     if not folder.is_dir():
         raise UsageError(f"the folder {folder} does not exist; create it first")

@@ -1,29 +1,99 @@
-"""Opening a source's bytes: a file or standard input, gzip undone."""
+"""Opening a source's bytes: a file or standard input, decompressed."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
+import re
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+import zstandard
 
 from qemb_tools.interface import UsageError, source_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from _typeshed import WriteableBuffer
 
 HEAD = 1 << 16
 """Bytes that a format may look at to recognize a file."""
 
 
-class _Gunzip(io.RawIOBase):
-    """A gzip stream whose damage is reported as ours, and which a BufferedReader can peek into."""
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+    def close(self) -> None: ...
 
-    def __init__(self, stream: BinaryIO, path: str) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _Compression:
+    """How compressed bytes begin, and who decompresses them; files of several members are read whole."""
+
+    name: str
+    start: re.Pattern[bytes]
+    extension: str
+    open: Callable[[BinaryIO], _Readable]
+
+
+class _Unzstd:
+    """A zstd stream of any number of frames. zstandard's own readers end quietly where a frame is cut short."""
+
+    _PIECE = 1 << 12
+    """Compressed bytes taken at a time. A frame can grow 32,000 times, and all of that has to fit in memory."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._begun = False
+        self._rest = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        while not self._rest:
+            piece = self._stream.read(self._PIECE)
+            if not piece:
+                if self._begun:
+                    raise EOFError("a frame ends early")
+                return b""
+            self._rest = memoryview(b"".join(self._decompress(piece)))
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken.tobytes()
+
+    def _decompress(self, piece: bytes) -> Iterator[bytes]:
+        while piece:
+            self._begun = True
+            yield self._frame.decompress(piece)
+            if not self._frame.eof:
+                return
+            piece = self._frame.unused_data
+            self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._begun = False
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+_COMPRESSIONS = (
+    _Compression("gzip", re.compile(rb"\x1f\x8b"), ".gz", lambda stream: gzip.GzipFile(fileobj=stream)),
+    _Compression("bzip2", re.compile(rb"BZh[1-9]1AY&SY"), ".bz2", bz2.BZ2File),
+    _Compression("xz", re.compile(rb"\xfd7zXZ\0"), ".xz", lzma.LZMAFile),
+    _Compression("zstd", re.compile(rb"\x28\xb5\x2f\xfd"), ".zst", _Unzstd),
+)
+COMPRESSED_EXTENSIONS = tuple(compression.extension for compression in _COMPRESSIONS)
+
+
+class _Decompressed(io.RawIOBase):
+    """A stream whose damage is reported as ours, and which a BufferedReader can peek into."""
+
+    def __init__(self, compression: _Compression, stream: BinaryIO, path: str) -> None:
         super().__init__()
-        self._stream = gzip.GzipFile(fileobj=stream)
+        self._stream = compression.open(stream)
         self._under = stream
+        self._name = compression.name
         self._path = path
 
     def readable(self) -> bool:
@@ -33,9 +103,9 @@ class _Gunzip(io.RawIOBase):
         view = memoryview(buffer)
         try:
             data = self._stream.read(len(view))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
             raise source_error(
-                f"the gzip data is damaged or cut short ({error}); fetch the file again", self._path
+                f"the {self._name} data is damaged or cut short ({error}); fetch the file again", self._path
             ) from None
         view[: len(data)] = data
         return len(data)
@@ -67,7 +137,7 @@ def check_file(path: str) -> None:
 
 
 def open_bytes(path: str) -> io.BufferedReader:
-    """Open ``path`` (``-`` for standard input) for reading, decompressed where it is gzip by content.
+    """Open ``path`` (``-`` for standard input) for reading, decompressed where its first bytes say how.
 
     ``peek()`` on what is returned gives the first bytes without consuming them, on pipes too.
     """
@@ -80,11 +150,17 @@ def open_bytes(path: str) -> io.BufferedReader:
         check_file(path)
         raw = io.FileIO(path)
     plain: io.BufferedReader = io.BufferedReader(raw, buffer_size=HEAD)
-    if plain.peek(2)[:2] == b"\x1f\x8b":
-        return io.BufferedReader(_Gunzip(plain, path), buffer_size=HEAD)
+    for compression in _COMPRESSIONS:
+        if compression.start.match(plain.peek(HEAD)):
+            return io.BufferedReader(_Decompressed(compression, plain, path), buffer_size=HEAD)
     return plain
+
+
+def plain_name(path: str) -> str:
+    """The name without the extension of a compressed file."""
+    return next((path.removesuffix(end) for end in COMPRESSED_EXTENSIONS if path.endswith(end)), path)
 
 
 def is_compressed(stream: io.BufferedReader) -> bool:
     """Whether a stream of `open_bytes` is being decompressed, so that the file's size says little about its length."""
-    return isinstance(stream.raw, _Gunzip)
+    return isinstance(stream.raw, _Decompressed)
