@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from qemb_tools.edit import EditedSource, Edits
 from qemb_tools.formats import Target, create_sink, format_to_write, open_source
 from qemb_tools.gensim_model import from_object
-from qemb_tools.interface import Batch, Kept, ReadOptions, Source, UsageError, source_error
+from qemb_tools.interface import Batch, Kept, ReadOptions, Sink, Source, UsageError, source_error
 from qemb_tools.progress import progress
 from qemb_tools.qemb_file import KEPT, QembSink, describe
 
@@ -35,7 +36,7 @@ class Summary:
     duplicates : int
         Rows left out because their token had come before.
     size : int
-        Bytes written.
+        Bytes written; 0 after a dry run.
     notes : list of str
         What the user should be told.
     """
@@ -55,8 +56,10 @@ def convert(
     source_format: str | None = None,
     target_format: str | None = None,
     options: ReadOptions | None = None,
+    edits: Edits | None = None,
     metadata: dict[str, Any] | None = None,
     show_progress: bool = False,
+    dry_run: bool = False,
     **writer: Unpack[qemb.EncoderOptions],
 ) -> Summary:
     """Convert a file of vectors into another format.
@@ -69,10 +72,14 @@ def convert(
         Names as ``qemb formats`` lists them; told by content and name where left out.
     options : ReadOptions, optional
         How to read the source.
+    edits : Edits, optional
+        Which rows are taken, and what is changed of them.
     metadata : dict, optional
         Added to what the source says of itself.
     show_progress : bool
         Show a progress bar where standard error is a terminal.
+    dry_run : bool
+        Read everything and write nothing.
     **writer
         Arguments of `qemb.Writer`: ``bits``, ``scheme``, ``effort``, ``scale``, ``block``, ``offset``, ``sub_dim``,
         ``compress``.
@@ -93,7 +100,10 @@ def convert(
     with open_source(source, options, source_format) as table:
         if os.path.exists(target) and os.path.exists(source) and os.path.samefile(source, target):
             raise UsageError("source and target are the same file; write to another name")
-        return _write(table, source, target, target_format, metadata or {}, writer, show_progress=show_progress)
+        edited = EditedSource(table, edits) if edits else table
+        return _write(
+            edited, source, target, target_format, metadata or {}, writer, show_progress=show_progress, dry_run=dry_run
+        )
 
 
 def from_gensim(
@@ -136,6 +146,7 @@ def _write(
     writer: qemb.EncoderOptions,
     *,
     show_progress: bool,
+    dry_run: bool = False,
 ) -> Summary:
     metadata = table.metadata | metadata
     kept = table.kept
@@ -143,11 +154,12 @@ def _write(
         kept = None
     if kept is not None:
         metadata |= {KEPT: kept.name} if kept.name else {}
-        if not kept.options and table.rows:
+        if not kept.options and table.rows and not dry_run:
             return _keep(table, kept, target, metadata, writer, show_progress=show_progress)
         writer = kept.options | writer
     rows = 0
-    sink = create_sink(Target(target, table.dim, table.rows, metadata, writer), target_format)
+    goal = Target(target, table.dim, table.rows, metadata, writer)
+    sink: Sink = _Nothing(goal, target_format) if dry_run else create_sink(goal, target_format)
     if isinstance(sink, QembSink):
         sink.show_progress = show_progress
     distinct = _Distinct()
@@ -159,12 +171,17 @@ def _write(
             rows += len(batch.tokens)
             bar.update(len(read.tokens))
         if not rows:
-            raise source_error("there are no rows; check that the file is whole", where)
+            edited = isinstance(table, EditedSource)
+            advice = (
+                "none is left of its rows; check --words and --filter" if edited else "check that the file is whole"
+            )
+            raise source_error(f"there are no rows; {advice}", where)
     duplicates, scheme = distinct.dropped, ""
     if isinstance(sink, QembSink):
         duplicates, scheme = sink.duplicates, describe(target, kept)
         rows -= duplicates
-    return Summary(rows, table.dim, scheme, duplicates, Path(target).stat().st_size, table.notes + sink.notes)
+    size = 0 if dry_run else Path(target).stat().st_size
+    return Summary(rows, table.dim, scheme, duplicates, size, table.notes + sink.notes)
 
 
 def _keep(
@@ -181,6 +198,23 @@ def _keep(
         duplicates = table.keep(target, metadata, compress=writer.get("compress"), progress=bar.update)
     rows = (table.rows or 0) - duplicates
     return Summary(rows, table.dim, describe(target, kept), duplicates, Path(target).stat().st_size, table.notes)
+
+
+class _Nothing(Sink):
+    """What a dry run writes to. Options that do not go together are refused as they would be."""
+
+    def __init__(self, target: Target, format_name: str | None) -> None:
+        self.notes = []
+        create_sink(target, format_name).abort()
+
+    def append(self, batch: Batch) -> None:
+        """Write nothing."""
+
+    def finish(self) -> None:
+        """Publish nothing."""
+
+    def abort(self) -> None:
+        """There is nothing to throw away."""
 
 
 class _Distinct:

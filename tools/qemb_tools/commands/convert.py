@@ -70,6 +70,27 @@ def add_to(commands: Subparsers) -> None:
     group.add_argument("--encoding", metavar="NAME", help="encoding of the words, such as gbk (default UTF-8)")
     group.add_argument("--bytes", dest="keep_bytes", action="store_true", help="keep words that are not UTF-8 as bytes")
     group.add_argument("--skip-bad", action="store_true", help="leave out rows that cannot be read")
+    group = parser.add_argument_group("what is converted, in the order in which it is done")
+    group.add_argument("--words", metavar="FILE", help="only the words of this file, one a line")
+    group.add_argument("--filter", metavar="REGEX", help="only words in which this is found")
+    group.add_argument("--top", type=int, metavar="N", help="only the first N words of those")
+    group.add_argument("--rename", metavar="FILE", help="a word, a tab, its new name; one a line")
+    group.add_argument(
+        "--replace",
+        nargs=2,
+        metavar=("REGEX", "TEXT"),
+        help="put TEXT for what is found in a word",
+    )
+    group.add_argument("--lower", action="store_true", help="words in lower case")
+    group.add_argument("--truncate", type=int, metavar="N", help="only the first N values of each vector")
+    group.add_argument(
+        "--merge",
+        choices=("first", "mean"),
+        default="first",
+        help="of rows of the same word keep the first, or their mean, weighted by counts (default first)",
+    )
+    group.add_argument("--normalize", action="store_true", help="vectors of length 1")
+    parser.add_argument("--dry-run", action="store_true", help="read everything, write nothing, say what would happen")
     parser.add_argument(
         "--metadata", action="append", default=[], metavar="KEY=VALUE", help="store this in the file too"
     )
@@ -92,6 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
     import qemb
     from qemb_tools.commands.output import print_json
     from qemb_tools.convert import convert
+    from qemb_tools.edit import Edits, compile_pattern, compile_replacement, read_renames, read_words
     from qemb_tools.interface import ReadOptions, UsageError
     from qemb_tools.stream import is_pipe
 
@@ -116,8 +138,20 @@ def run(arguments: argparse.Namespace) -> int:
         options=ReadOptions(
             arguments.tokens, arguments.dataset, arguments.encoding, arguments.keep_bytes, arguments.skip_bad
         ),
+        edits=Edits(
+            words=read_words(arguments.words) if arguments.words is not None else None,
+            pattern=compile_pattern(arguments.filter) if arguments.filter is not None else None,
+            top=arguments.top,
+            rename=read_renames(arguments.rename) if arguments.rename is not None else None,
+            replace=compile_replacement(*arguments.replace) if arguments.replace is not None else None,
+            lower=arguments.lower,
+            truncate=arguments.truncate,
+            merge=arguments.merge,
+            normalize=arguments.normalize,
+        ),
         metadata=metadata,
         show_progress=not arguments.quiet,
+        dry_run=arguments.dry_run,
         **writer,
     )
     if arguments.json:
@@ -131,5 +165,8 @@ def run(arguments: argparse.Namespace) -> int:
         kind = f", {summary.scheme}" if summary.scheme else ""
         dropped = f", duplicates left out: {summary.duplicates:,}" if summary.duplicates else ""
         table = f"{summary.rows:,} rows x {summary.dim:,}{kind}"
+        if arguments.dry_run:
+            print(f"{arguments.target}: {table} would be written{dropped}; nothing was")
+            return 0
         print(f"{arguments.target}: {table}, {before}{summary.size:,} bytes{dropped}")
     return 0
