@@ -12,6 +12,7 @@ from qemb.embedding import Embedding, Info
 from qemb.embedding import Embedding as open  # noqa: A004, N813  (qemb.open reads as open does)
 from qemb.encode.options import EncoderOptions
 from qemb.errors import InvalidError, LimitError, MalformedError, QembError, UnsupportedError
+from qemb.subword import Subwords
 from qemb.writer import Writer, write
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __all__ = [
     "LimitError",
     "MalformedError",
     "QembError",
+    "Subwords",
     "UnsupportedError",
     "Writer",
     "open",

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
-from qemb import layout, quantization, transform
+from qemb import layout, quantization, subword, transform
 from qemb.checksum import crc32c
 from qemb.container import Container, allocate
 from qemb.decode import Decoder
-from qemb.errors import InvalidError, LimitError, MalformedError, UnsupportedError
+from qemb.errors import InvalidError, LimitError, MalformedError
 from qemb.layout import KINDS, Codec, FloatType, Group
 from qemb.search import Searcher, unit
-from qemb.vocabulary import MAX_INDEXED, Tokens, offset_dtype
+from qemb.subword import Subwords, hash_ngrams, mean_of_runs
+from qemb.vocabulary import MAX_INDEXED, Tokens, offset_dtype, to_bytes
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from qemb.header import Section
 
-Query = str | bytes | Sequence[str] | Sequence[bytes]
+Query = str | bytes | Sequence[str | bytes]
 _STRUCTURES = ("QUAN", "TRNS", "SUBW")
 
 
@@ -81,7 +82,7 @@ class Embedding:
     def __init__(self, source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> None:
         self._container = Container(source)
         try:
-            self._quantization, self._transform, self._subword = check_structure(self._container)
+            self._quantization, self._transform, self._subwords = check_structure(self._container)
         except BaseException:
             self._container.close()
             raise
@@ -111,23 +112,54 @@ class Embedding:
     @overload
     def __getitem__(self, key: str | bytes) -> NDArray[np.float32]: ...
     @overload
-    def __getitem__(self, key: Sequence[str] | Sequence[bytes]) -> NDArray[np.float32]: ...
+    def __getitem__(self, key: Sequence[str | bytes]) -> NDArray[np.float32]: ...
     def __getitem__(self, key: Query) -> NDArray[np.float32]:
         """Vector of a token, float32, shape (dim,); of a list of tokens, shape (n, dim).
+
+        Where the file has `subwords`, a word that is no token has the mean of the vectors of its n-grams.
 
         Raises
         ------
         KeyError
-            A token is not in the vocabulary.
+            A token is not in the vocabulary, and has no n-grams.
         """
         if isinstance(key, str | bytes):
-            row = self._row(key)
-            return self.matrix(row, row + 1).reshape(self.dim)
-        return self.rows([self._row(token) for token in key])
+            row = self.tokens.row(key)
+            return (self.matrix(row, row + 1) if row >= 0 else self._compose([key])).reshape(self.dim)
+        words: list[str | bytes] = list(key)
+        rows = self.tokens.find(words)
+        if (rows >= 0).all():
+            return self.rows(rows)
+        found = allocate((len(words), self.dim), np.float32)
+        found[rows >= 0] = self.rows(rows[rows >= 0])
+        found[rows < 0] = self._compose([word for word, row in zip(words, rows, strict=True) if row < 0])
+        return found
 
     def get(self, token: str | bytes, default: NDArray[np.float32] | None = None) -> NDArray[np.float32] | None:
-        """Vector of a token, or ``default`` where there is none."""
-        return self[token] if token in self.tokens else default
+        """Vector of a token, or of a word with n-grams; ``default`` where there is none."""
+        try:
+            return self[token]
+        except KeyError:
+            return default
+
+    def _compose(self, words: Sequence[str | bytes]) -> NDArray[np.float32]:
+        """Vectors of words that are no tokens, float32, shape (n, dim).
+
+        Raises
+        ------
+        KeyError
+            The file has no subwords, or a word no n-grams.
+        """
+        buckets = self.total_rows - len(self.tokens)
+        if self._subwords is None or not buckets:
+            raise KeyError(words[0])
+        try:
+            hashes, counts = hash_ngrams([to_bytes(word) for word in words], self._subwords)
+        except UnicodeEncodeError:
+            raise KeyError(next(word for word in words if not _encodes(word))) from None
+        if not counts.all():
+            raise KeyError(words[int(np.argmin(counts))])
+        return mean_of_runs(self.rows(len(self.tokens) + hashes.astype(np.int64) % buckets), counts)
 
     def rows(self, indices: ArrayLike) -> NDArray[np.float32]:
         """Decode the rows of these numbers, float32, shape (n, dim).
@@ -174,12 +206,6 @@ class Embedding:
         elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise ValueError(f"out has to be C-contiguous float32 of shape {shape}")
         return self._decoder.rows(start, start + shape[0], out)
-
-    def _row(self, token: str | bytes) -> int:
-        row = self.tokens.row(token)
-        if row < 0:
-            raise KeyError(token)
-        return row
 
     # --- search -----------------------------------------------------------------------------------------------------
 
@@ -232,15 +258,15 @@ class Embedding:
             positive = [positive]
         if isinstance(negative, str | bytes):
             negative = [negative]
-        rows = [self._row(token) for token in (*positive, *negative)]
-        if not rows:
+        words = [*positive, *negative]
+        if not words:
             raise ValueError("an analogy needs a token at least")
         signs = np.repeat([1.0, -1.0], [len(positive), len(negative)])
-        return self._nearest(signs @ unit(self.rows(rows)), k, set(rows))
+        return self._nearest(signs @ unit(self[words]), k, set(self.tokens.find(words).tolist()) - {-1})
 
     def similarity(self, first: str | bytes, second: str | bytes) -> float:
         """Cosine of two tokens' vectors; 0 where one of them is all zeros."""
-        one, two = unit(self.rows([self._row(first), self._row(second)]))
+        one, two = unit(self[[first, second]])
         return float(one @ two)
 
     def _nearest(self, vector: NDArray[np.float64], k: int, exclude: set[int]) -> list[tuple[str, float]]:
@@ -270,6 +296,11 @@ class Embedding:
     def counts(self) -> NDArray[np.uint64] | None:
         """How often each token occurs in the training text, uint64, shape (tokens,); None where it is not known."""
         return self._container.array("CNTS", "<u8") if "CNTS" in self._container.sections else None
+
+    @property
+    def subwords(self) -> Subwords | None:
+        """How words that are no tokens are cut into n-grams; None where they have no vectors."""
+        return self._subwords
 
     @property
     def info(self) -> Info:
@@ -369,6 +400,14 @@ class Embedding:
         )
 
 
+def _encodes(word: str | bytes) -> bool:
+    try:
+        to_bytes(word)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _describe(group: Group, element: FloatType, block: int) -> str:
     if group == Group.NONE:
         return "none"
@@ -381,7 +420,7 @@ def _describe(group: Group, element: FloatType, block: int) -> str:
 
 def check_structure(
     container: Container,
-) -> tuple[quantization.Quantization, transform.Hadamard | None, Any]:
+) -> tuple[quantization.Quantization, transform.Hadamard | None, Subwords | None]:
     """Read the structures and check that every section is there that must be, in its size, and no other.
 
     Raises
@@ -402,8 +441,9 @@ def check_structure(
     rotation = None
     if "TRNS" in sections:
         rotation = transform.parse(container.read("TRNS").tobytes(), header.dim, sections["TRNS"].offset)
-    subword = _read_subword(container)
-    buckets = 0 if subword is None else subword.buckets
+    subwords, buckets = None, 0
+    if "SUBW" in sections:
+        subwords, buckets = subword.parse(container.read("SUBW").tobytes(), sections["SUBW"].offset)
     if header.rows - header.tokens != buckets:
         raise InvalidError(
             "invalid.counts",
@@ -412,7 +452,7 @@ def check_structure(
             offset=24,
         )
     _check_sizes(container, q)
-    return q, rotation, subword
+    return q, rotation, subwords
 
 
 def _check_structure_section(container: Container, section: Section) -> None:
@@ -504,28 +544,6 @@ def _bad_size(section: Section, size: int) -> InvalidError:
         where=section.where,
         offset=section.entry_offset + 24,
     )
-
-
-def _read_subword(container: Container) -> Any:  # noqa: ANN401  (construct has no types)
-    section = container.sections.get("SUBW")
-    if section is None:
-        return None
-    fields = layout.parse(layout.Subword, container.read("SUBW").tobytes(), where="section SUBW", offset=section.offset)
-    if fields.hash != 1:
-        raise UnsupportedError(
-            "unsupported.subword",
-            f"subword hash {fields.hash} is not known to this reader: upgrade qemb",
-            where="section SUBW, field hash",
-            offset=section.offset,
-        )
-    if not 1 <= fields.min_n <= fields.max_n:
-        raise InvalidError(
-            "invalid.subword",
-            f"n-grams of {fields.min_n} to {fields.max_n} characters",
-            where="section SUBW, field min_n",
-            offset=section.offset,
-        )
-    return fields
 
 
 def parse_metadata(data: bytes, offset: int = 0) -> dict[str, Any]:

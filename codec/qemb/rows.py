@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from qemb.subword import Subwords
     from qemb.table import Compress, TableSource
 
 Token = str | bytes
@@ -44,6 +45,7 @@ class RowWriter:
         metadata: Mapping[str, Any] | None,
         index: bool,
         duplicates: Literal["error", "first"],
+        subwords: Subwords | None = None,
     ) -> None:
         if not 1 <= dim <= MAX_DIM:
             raise InvalidError("invalid.dim", f"dim is {dim:,}; it is 1 to {MAX_DIM:,}")
@@ -55,6 +57,8 @@ class RowWriter:
         """Rows left out because their token had come before."""
         self._metadata = encode_metadata(metadata)
         self._index = index
+        self._subwords = subwords
+        self._buckets = 0
         self._compress: Compress = "none"
         self._duplicates_allowed = duplicates == "first"
         self._vocabulary = VocabularyBuilder()
@@ -65,8 +69,8 @@ class RowWriter:
 
     @property
     def rows(self) -> int:
-        """Rows taken so far."""
-        return len(self._vocabulary)
+        """Rows taken so far, subword buckets too."""
+        return len(self._vocabulary) + self._buckets
 
     def close(self) -> None:
         """Finish and publish the file. Harmless when called twice.
@@ -112,7 +116,7 @@ class RowWriter:
         raise NotImplementedError
 
     def _begin(self, source: TableSource) -> TableWriter:
-        extras = Extras(self._metadata, self._index, self._counts is not None, self._compress)
+        extras = Extras(self._metadata, self._index, self._counts is not None, self._subwords, self._compress)
         return TableWriter(self.path, self.dim, source, extras)
 
     def _fixed_bytes(self) -> int:
@@ -144,9 +148,19 @@ class RowWriter:
         if len(tokens) != length:
             raise InvalidError("invalid.shape", f"{len(tokens):,} tokens for {length:,} vectors")
         first = self.rows
+        if self._buckets and length:
+            raise InvalidError(
+                "invalid.shape", "subword buckets come after the rows of all tokens", where=f"row {first}"
+            )
         kept = self._new_tokens(tokens, first)
         self._take_counts(counts, length, first, kept)
         return kept
+
+    def _take_buckets(self, length: int) -> None:
+        """Take so many rows without tokens."""
+        if self._subwords is None:
+            raise InvalidError("invalid.option", "subword buckets need subwords=Subwords(min_n, max_n)")
+        self._buckets += length
 
     def _new_tokens(self, tokens: Sequence[Token], first: int) -> list[int] | None:
         """Take the tokens of a batch; positions of those that are new, or None where all are."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from qemb.container import SectionSink
     from qemb.quantization import Quantization
+    from qemb.subword import Subwords
     from qemb.vocabulary import VocabularyBuilder
 
 Compress = Literal["none", "rows", "all"]
@@ -55,6 +56,7 @@ class Extras:
     metadata: bytes | None
     index: bool
     counts: bool
+    subwords: Subwords | None
     compress: Compress
 
 
@@ -114,6 +116,8 @@ class TableWriter:
             self._add(container, "INDX", vocabulary.index())
         if counts is not None:
             self._add(container, "CNTS", np.frombuffer(counts, np.uint64).astype("<u8"))
+        if self._extras.subwords is not None:
+            container.add("SUBW", self._extras.subwords.build(self.rows - len(vocabulary)))
         container.finish(
             rows=self.rows,
             tokens=len(vocabulary),
@@ -140,7 +144,8 @@ class TableWriter:
     def _begin(self) -> ContainerWriter:
         extras = self._extras
         first = [kind for kind in _FIRST if kind in self._head]
-        count = 3 + (extras.metadata is not None) + len(first) + len(self._row_kinds()) + extras.index + extras.counts
+        count = 3 + len(first) + len(self._row_kinds()) + extras.index + extras.counts
+        count += (extras.metadata is not None) + (extras.subwords is not None)
         container = ContainerWriter(self._atomic, count)
         if extras.metadata is not None:
             self._add(container, "META", extras.metadata)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from qemb.encode.base import Encoder
     from qemb.rows import Token
+    from qemb.subword import Subwords
     from qemb.table import TableWriter
 
 
@@ -45,6 +46,8 @@ class Writer(RowWriter):
         Whether to store the token index. Without it files are a little smaller, and the first lookup builds one.
     duplicates : "error" or "first"
         Whether a token that came before is an error, or its row is left out and counted in `duplicates`.
+    subwords : Subwords, optional
+        How words that are no tokens are cut into n-grams, whose rows `append_buckets` takes.
     **options
         ``bits``, ``scheme``, ``effort``, ``scale``, ``block``, ``scale_dtype``, ``offset``, ``clip``, ``rotate``,
         ``window``, ``sub_dim``, ``compress``, ``max_bytes``, ``min_recall``: as for `write`.
@@ -65,9 +68,10 @@ class Writer(RowWriter):
         metadata: Mapping[str, Any] | None = None,
         index: bool = True,
         duplicates: Literal["error", "first"] = "error",
+        subwords: Subwords | None = None,
         **options: Unpack[EncoderOptions],
     ) -> None:
-        super().__init__(path, dim=dim, metadata=metadata, index=index, duplicates=duplicates)
+        super().__init__(path, dim=dim, metadata=metadata, index=index, duplicates=duplicates, subwords=subwords)
         self.reason: str | None = None
         """Why a scheme was chosen, where that was left to the writer; known once it is closed."""
         self._options = Options(**options)
@@ -116,6 +120,24 @@ class Writer(RowWriter):
             kept = self._take_tokens(tokens, counts, len(matrix))
             if kept is not None:
                 matrix = matrix[kept]
+            self._take_rows(matrix)
+
+    def append_buckets(self, vectors: ArrayLike) -> None:
+        """Append rows of subword buckets, after those of all tokens: bucket 0 first.
+
+        Parameters
+        ----------
+        vectors : array of shape (n, dim)
+            Floats; float64 is rounded to float32.
+
+        Raises
+        ------
+        InvalidError
+            As `append`; or the writer was made without ``subwords``.
+        """
+        with self._taking():
+            matrix = _as_matrix(vectors, self.dim, self.rows)
+            self._take_buckets(len(matrix))
             self._take_rows(matrix)
 
     def close(self, progress: Callable[[int], None] | None = None) -> None:
@@ -214,6 +236,8 @@ def write(
     counts: ArrayLike | None = None,
     metadata: Mapping[str, Any] | None = None,
     index: bool = True,
+    subwords: Subwords | None = None,
+    buckets: ArrayLike | None = None,
     **options: Unpack[EncoderOptions],
 ) -> None:
     """Write a table as a ``.qemb`` file.
@@ -269,6 +293,10 @@ def write(
         What `json.dumps` takes; at most a mebibyte.
     index : bool
         Whether to store the token index.
+    subwords : Subwords, optional
+        How words that are no tokens are cut into n-grams.
+    buckets : array of shape (m, dim), optional
+        The rows of the n-grams; goes with ``subwords``.
 
     Raises
     ------
@@ -284,8 +312,10 @@ def write(
     shape = vectors.shape
     if len(shape) != 2:
         raise InvalidError("invalid.shape", f"the matrix has {len(shape)} dimensions; it has 2: rows and columns")
-    with Writer(path, dim=shape[1], metadata=metadata, index=index, **options) as writer:
+    with Writer(path, dim=shape[1], metadata=metadata, index=index, subwords=subwords, **options) as writer:
         writer.append(tokens, vectors, counts)
+        if buckets is not None:
+            writer.append_buckets(buckets)
 
 
 # --- inside ---------------------------------------------------------------------------------------------------------
