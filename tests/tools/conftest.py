@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qemb_tools import ReadOptions, open_source
+from qemb import QembError
+from qemb_tools import ReadOptions, UsageError, open_source
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,3 +104,30 @@ def qemb(tmp_path):
         return result
 
     return run
+
+
+@pytest.fixture
+def survives_damage(read):
+    """Read a file cut short anywhere and with bytes changed: each damage is one line of error, or goes unnoticed."""
+
+    def check(path, format_name, *, times=200, start=0, **options):
+        whole = path.read_bytes()
+        rng = np.random.default_rng(0)
+        refused = 0
+        for i in range(times):
+            damaged = bytearray(whole)
+            if i % 4 == 0:
+                del damaged[rng.integers(start, len(whole)) :]
+            else:
+                for place in rng.integers(start, len(whole), 2):
+                    damaged[place] = rng.integers(0, 256)
+            path.write_bytes(damaged)
+            try:
+                read(path, format_name, **options)
+            except (QembError, UsageError) as error:
+                assert len(str(error).splitlines()) == 1  # noqa: PT017 - not every change can be noticed
+                refused += 1
+        path.write_bytes(whole)
+        assert refused >= times // 8, "what is cut short should be noticed"
+
+    return check

@@ -93,7 +93,7 @@ def test_any_dataset_by_its_path(read, tmp_path, same_floats):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "is not in qemb's layout; name the matrix: --dataset /a/b"),
+        ({}, "name the file with its words: --tokens FILE"),
         ({"dataset": "/x"}, "has no dataset '/x'; /a/b is there"),
         ({"dataset": "/a"}, "has no dataset '/a'; /a/b is there"),
         ({"dataset": "/a/b"}, "name the file with its words: --tokens FILE"),

@@ -20,7 +20,7 @@ from qemb_tools import (
     text,
     word2vec_bin,
 )
-from qemb_tools.interface import READ_FLAGS, ReadOptions, Sink, Source, UsageError, source_error
+from qemb_tools.interface import READ_FLAGS, Found, ReadOptions, Sink, Source, UsageError, source_error
 from qemb_tools.stream import HEAD, STANDARD_INPUT, check_file, is_pipe, open_bytes, plain_name
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Target:
 class Format:
     """A format: ``sniff`` looks at the first bytes and the path, ``read`` and ``write`` are None where not offered.
 
-    ``options`` are the fields of `ReadOptions` that reading it has a use for.
+    ``options`` are the fields of `ReadOptions` that reading it has a use for; ``tables`` lists what a file holds.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Format:
     sniff: Callable[[bytes, str], bool] | None = None
     read: Callable[[str, ReadOptions], Source] | None = None
     write: Callable[[Target], Sink] | None = None
+    tables: Callable[[str], list[Found]] | None = None
 
 
 _LINES = ("encoding", "keep_bytes", "skip_bad")
@@ -66,8 +67,9 @@ FORMATS = (
         write=lambda t: qemb_file.QembSink(t.path, t.dim, t.metadata, t.writer),
     ),
     Format(
-        "hdf5", "HDF5; --dataset and --tokens name the parts of foreign files", (".h5", ".hdf5", ".hdf"), "hdf5",
-        options=_MATRICES, sniff=hdf5.sniff, read=hdf5.Hdf5Source,
+        "hdf5", "HDF5 of our own, pandas, Keras, ann-benchmarks, PyTorch-BigGraph; `qemb info` lists its tables",
+        (".h5", ".hdf5", ".hdf", ".keras"), "hdf5",
+        options=_MATRICES, sniff=hdf5.sniff, read=hdf5.open_hdf5, tables=hdf5.list_tables,
         write=lambda t: hdf5.Hdf5Sink(t.path, t.dim, t.metadata),
     ),
     Format(
@@ -163,6 +165,15 @@ def recognize(path: str) -> Format:
             "this is no format that is known; name it with --from (`qemb formats` lists them) or check the file", path
         )
     return named
+
+
+def list_tables(path: str) -> list[Found] | None:
+    """List the tables of a file that may hold several; None for other formats, and for what is no format at all."""
+    try:
+        format_ = recognize(path)
+    except qemb.QembError:
+        return None
+    return None if format_.tables is None else format_.tables(path)
 
 
 def open_source(path: str, options: ReadOptions | None = None, format_name: str | None = None) -> Source:

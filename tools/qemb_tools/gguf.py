@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 import qemb
-from qemb_tools.interface import MAX_DIM, Kept, ReadOptions, Source, UsageError, source_error
+from qemb_tools.interface import MAX_DIM, Kept, ReadOptions, Source, UsageError, some_of, source_error
 from qemb_tools.matrix import Bfloat16Source, MatrixSource, check_shape, without_padding
 from qemb_tools.quantized import QuantizedSource
 from qemb_tools.stream import check_file
@@ -255,8 +255,7 @@ def _table(header: _Header, name: str | None, path: str) -> _Tensor:
     tensor = header.tensors.get(name or TABLE)
     if tensor is None or len(tensor.shape) != 2:
         tables = [t.name for t in header.tensors.values() if len(t.shape) == 2]
-        some = ", ".join(tables[:5]) + (f" and {len(tables) - 5} more" if len(tables) > 5 else "")
-        raise UsageError(f"{path} has no matrix {name or TABLE!r}; it has {some or 'none'}: --dataset NAME")
+        raise UsageError(f"{path} has no matrix {name or TABLE!r}; it has {some_of(tables) or 'none'}: --dataset NAME")
     rows, dim = tensor.shape
     if tensor.type in _FLOATS:
         size = rows * dim * np.dtype(_FLOATS[tensor.type][1]).itemsize

@@ -11,172 +11,228 @@ The layout that is written (``format = "qemb-hdf5"``, ``version = 1``, attribute
   tokens HDF5's strings cannot hold (bytes that are not UTF-8, and NUL, which ends a string there), and their exact
   bytes. In ``tokens`` those rows have a readable stand-in with U+FFFD for what cannot be shown.
 
-Any other file is read by naming its parts: ``--dataset /path/to/matrix`` and ``--tokens`` with a dataset or a file.
+Other libraries' layouts are read as ``hdf5_layouts`` lists them. Where a file holds several tables, or words apart, its
+parts are named: ``--dataset /path/to/matrix``, and ``--tokens`` with a dataset or a file.
 """
 
 # ruff: noqa: ANN401 - h5py has no types
 from __future__ import annotations
 
+import io
 import json
 import os
-from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO
+import zipfile
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 
 from qemb.atomic import AtomicFile
-from qemb_tools.interface import (
-    MAX_DIM,
-    Batch,
-    ReadOptions,
-    Sink,
-    Source,
-    UsageError,
-    batch_rows,
-    missing_extra,
-    source_error,
+from qemb_tools.hdf5_layouts import (
+    MATRIX,
+    OURS,
+    Part,
+    Table,
+    choose,
+    dataset,
+    find_tables,
+    import_h5py,
+    reading,
 )
-from qemb_tools.matrix import float32
+from qemb_tools.interface import Batch, Found, ReadOptions, Sink, Source, UsageError, batch_rows, source_error
+from qemb_tools.matrix import check_dim, float32, rounding
+from qemb_tools.quantized import Int8Source
 from qemb_tools.stream import check_file
-from qemb_tools.tokens import decodes, read_tokens
+from qemb_tools.tokens import decodes, read_tokens, to_utf8
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Iterator
 
-_FORMAT = "qemb-hdf5"
+    from numpy.typing import NDArray
+
 _VERSION = 1
+_KERAS_WEIGHTS = "model.weights.h5"
 _LONGEST_ATTRIBUTE = 60_000
 _CHUNK_BYTES = 1 << 18
 
 
-def _h5py() -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise missing_extra("h5py", "hdf5") from None
-    return h5py
+def sniff(head: bytes, path: str) -> bool:
+    """Whether this is an HDF5 file, or a ``.keras`` archive, which has one in it."""
+    return head.startswith(b"\x89HDF\r\n\x1a\n") or (head.startswith(b"PK\x03\x04") and path.endswith(".keras"))
 
 
-def sniff(head: bytes, path: str) -> bool:  # noqa: ARG001 - every format's sniff takes both
-    """Whether this is an HDF5 file."""
-    return head.startswith(b"\x89HDF\r\n\x1a\n")
+def list_tables(path: str) -> list[Found]:
+    """List the tables of a file, for ``qemb info``. Raises as `open_hdf5` does."""
+    with _open(path) as file:
+        return [table.found() for table in find_tables(file, path)]
 
 
-class Hdf5Source(Source):
-    """A matrix and its tokens in an HDF5 file, read in slices.
+def open_hdf5(path: str, options: ReadOptions) -> Source:
+    """Open a table of an HDF5 file, in any of the layouts that ``hdf5_layouts`` lists.
 
     Raises
     ------
     UsageError
-        h5py is not installed, or a dataset has to be named.
+        h5py is not installed, or a dataset or the words have to be named.
     qemb.InvalidError
         The file is damaged, or its datasets do not fit each other.
     """
+    with ExitStack() as stack:
+        file = stack.enter_context(_open(path))
+        with reading(path):
+            table = choose(file, path, options.dataset)
+            vectors, where = table.vectors, f"{path}, {table.name}"
+            if not vectors.is_matrix:
+                raise source_error("the dataset is not a matrix of numbers; name another", where)
+            words, counts, metadata = _tokens(file, path, table, options), None, {}
+            if table.layout == OURS:
+                if file.attrs.get("version") != _VERSION:
+                    raise source_error(f"version {file.attrs.get('version')} of {OURS} is not known", path)
+                metadata = _metadata(file, path)
+                counts = Part(file["counts"]) if "counts" in file else None
+            rows, dim = vectors.shape
+            check_dim(dim, where)
+            for what, part in (("tokens", words), ("counts", counts)):
+                if part is not None and len(part) != rows:
+                    raise source_error(f"there are {rows:,} rows and {len(part):,} {what}", where)
+            source: Source
+            if vectors.dtype == np.int8:
+                source = _Int8Hdf5Source(words[0:rows], vectors, stack, where)
+            else:
+                source = _Hdf5Source(words, vectors, counts, stack)
+        source.metadata |= metadata
+        if table.layout not in (OURS, MATRIX):
+            source.metadata["layout"] = table.layout
+        if isinstance(words, _Numbers):
+            source.notes.append("the file has no words; its rows are called 0, 1, 2, ... (--tokens names words)")
+        return source
+    raise AssertionError("the block returns")
 
-    def __init__(self, path: str, options: ReadOptions) -> None:
+
+@contextmanager
+def _open(path: str) -> Iterator[Any]:
+    check_file(path)
+    h5py = import_h5py()
+    with ExitStack() as stack, reading(path):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                inner = io.BytesIO(archive.read(_KERAS_WEIGHTS))
+            yield stack.enter_context(h5py.File(inner, "r"))
+        else:
+            yield stack.enter_context(h5py.File(path, "r"))
+
+
+class _Hdf5Source(Source):
+    """A matrix and its tokens, read in slices."""
+
+    def __init__(self, words: _Words, vectors: Part, counts: Part | None, stack: ExitStack) -> None:
         super().__init__()
-        check_file(path)
-        h5py = _h5py()
-        self._path = path
-        self._raw: dict[int, bytes] = {}
-        with ExitStack() as stack:
-            try:
-                self._file = stack.enter_context(h5py.File(path, "r"))
-                self._open(options)
-            except (OSError, RuntimeError) as error:
-                reason = str(error).partition("\n")[0]
-                raise source_error(f"HDF5 cannot read the file ({reason}); check that it is whole", path) from None
-            self._stack = stack.pop_all()
+        self.rows, self.dim = vectors.shape
+        self.expected = self.rows
+        self.notes += rounding(vectors.dtype)
+        self._words, self._vectors, self._counts = words, vectors, counts
+        self._stack = stack.pop_all()
 
     def close(self) -> None:
-        """Release the file."""
         self._stack.close()
 
-    def _open(self, options: ReadOptions) -> None:
-        attributes = self._file.attrs
-        ours = attributes.get("format") == _FORMAT
-        if ours and attributes.get("version") != _VERSION:
-            raise source_error(f"version {attributes.get('version')} of {_FORMAT} is not known", self._path)
-        if ours and options.dataset is None:
-            self._vectors, self._tokens = self._dataset("vectors"), self._dataset("tokens")
-            self._counts = self._dataset("counts") if "counts" in self._file else None
-            self._load_metadata()
-            self._raw = self._load_raw()
-        else:
-            if options.dataset is None:
-                raise UsageError(f"{self._path} is not in qemb's layout; name the matrix: --dataset {self._suggest()}")
-            self._vectors, self._counts = self._dataset(options.dataset), None
-            in_file = options.tokens is not None and not os.path.exists(options.tokens)
-            self._tokens = self._dataset(str(options.tokens)) if in_file else read_tokens(options)
-        if self._vectors.ndim != 2 or self._vectors.dtype.kind not in "fiu":
-            raise source_error("the dataset is not a matrix of numbers; name another", self._where())
-        self.rows, self.dim = self._vectors.shape
-        self.expected = self.rows
-        if not 1 <= self.dim <= MAX_DIM:
-            raise source_error(f"the rows have {self.dim:,} values; 1 to {MAX_DIM:,} are possible", self._where())
-        for what, part in (("tokens", self._tokens), ("counts", self._counts)):
-            if part is not None and len(part) != self.rows:
-                raise source_error(f"there are {self.rows:,} rows and {len(part):,} {what}", self._where())
-
-    def _where(self) -> str:
-        return f"{self._path}, {self._vectors.name}"
-
-    def _dataset(self, name: str) -> Any:
-        found = self._file.get(name)
-        if not isinstance(found, _h5py().Dataset):
-            raise UsageError(f"{self._path} has no dataset {name!r}; {self._suggest()} is there")
-        return found
-
-    def _suggest(self) -> str:
-        names: list[str] = []
-        self._file.visititems(lambda name, item: names.append("/" + name) if getattr(item, "ndim", 0) == 2 else None)
-        return " or ".join(names[:3]) or "nothing with rows and columns"
-
-    def _load_metadata(self) -> None:
-        text = self._file.attrs.get("metadata")
-        if text is None and "metadata" in self._file:
-            text = self._dataset("metadata")[()]
-        if text is None:
-            return
-        try:
-            metadata = json.loads(text)
-        except (ValueError, TypeError, RecursionError):
-            metadata = None
-        if not isinstance(metadata, dict):
-            raise source_error("the metadata is not a JSON object; mend the attribute", self._path)
-        self.metadata = metadata
-
-    def _load_raw(self) -> dict[int, bytes]:
-        if "raw_rows" in self._file:
-            rows, tokens = self._dataset("raw_rows")[:], self._dataset("raw_tokens")[:]
-            return {int(row): token.tobytes() for row, token in zip(rows, tokens, strict=False)}
-        return {}
-
     def batches(self) -> Iterator[Batch]:
-        """Yield slices of the datasets."""
         step = batch_rows(self.dim)
         for start in range(0, self.rows or 0, step):
-            part = slice(start, start + step)
-            try:
-                vectors = float32(self._vectors[part])
-                tokens = list(self._tokens[part])
-                counts = None if self._counts is None else self._counts[part].astype(np.uint64)
-            except OSError as error:
-                reason = str(error).partition("\n")[0]
-                raise source_error(
-                    f"HDF5 cannot read the rows ({reason}); fetch the file again", self._where()
-                ) from None
-            yield Batch([self._token(start + i, token) for i, token in enumerate(tokens)], vectors, counts)
+            part = slice(start, min(start + step, self.rows or 0))
+            counts = None if self._counts is None else self._counts[part].astype(np.uint64)
+            yield Batch(self._words[part], float32(self._vectors[part]), counts)
 
-    def _token(self, row: int, token: Any) -> bytes:
-        if row in self._raw:
-            return self._raw[row]
-        if isinstance(token, bytes):
-            return token
-        if isinstance(token, str):
-            return token.encode("utf-8", "surrogateescape")
-        raise source_error("the tokens are not strings; name another dataset or a file: --tokens", f"row {row:,}")
+
+class _Int8Hdf5Source(Int8Source):
+    """A matrix of int8, which is kept, read in slices."""
+
+    def __init__(self, words: list[bytes], vectors: Part, stack: ExitStack, where: str) -> None:
+        super().__init__(words, cast("NDArray[Any]", vectors), None, where)  # shape and slices are all that is used
+        self._stack = stack.pop_all()
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def _tokens(file: Any, path: str, table: Table, options: ReadOptions) -> _Words:
+    """The tokens of a table: those that are named, else those of its layout."""
+    if options.tokens is not None:
+        if os.path.exists(options.tokens):
+            return read_tokens(options)
+        strings = [] if table.words is None or isinstance(table.words, Path) else [table.words.name]
+        return _Strings(dataset(file, path, options.tokens, strings), options, path, {})
+    if isinstance(table.words, Path):
+        if not table.words.exists():
+            raise UsageError(f"the names of {path} are in {table.words.name}, which is not beside it: --tokens FILE")
+        return read_tokens(replace(options, tokens=str(table.words)))
+    if table.numbered:
+        return _Numbers(len(table.vectors))
+    if table.words is None:
+        return read_tokens(options)  # which says that they have to be named
+    if table.layout == OURS:
+        return _Strings(table.words, replace(options, keep_bytes=True), path, _raw(file))
+    if table.encoding is not None and not options.keep_bytes:
+        options = replace(options, encoding=options.encoding or table.encoding)
+    return _Strings(table.words, options, path, {})
+
+
+class _Strings:
+    """A dataset of strings, in slices, as tokens; ``raw`` are those that HDF5 cannot hold."""
+
+    def __init__(self, part: Part, options: ReadOptions, path: str, raw: dict[int, bytes]) -> None:
+        self._part, self._options, self._path, self._raw = part, options, path, raw
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    def __getitem__(self, rows: slice) -> list[bytes]:
+        if not self._part.is_list_of_strings:
+            where = f"{self._path}, {self._part.name}"
+            raise source_error("the tokens are not strings; name another dataset or a file: --tokens", where)
+        tokens = [bytes(token) for token in self._part[rows]]
+        for row in self._raw.keys() & range(rows.start, rows.stop):
+            tokens[row - rows.start] = self._raw[row]
+        return to_utf8(tokens, self._options, lambda i: f"{self._path}, {self._part.name}, row {rows.start + i:,}")
+
+
+class _Numbers:
+    """The numbers of rows, as tokens."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __getitem__(self, rows: slice) -> list[bytes]:
+        return [b"%d" % row for row in range(rows.start, rows.stop)]
+
+
+_Words: TypeAlias = _Strings | _Numbers | list[bytes]
+
+
+def _metadata(file: Any, path: str) -> dict[str, Any]:
+    stored = file.attrs.get("metadata")
+    if stored is None and "metadata" in file:
+        stored = file["metadata"][()]
+    if stored is None:
+        return {}
+    try:
+        metadata = json.loads(stored)
+    except (ValueError, TypeError, RecursionError):
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise source_error("the metadata is not a JSON object; mend the attribute", path)
+    return metadata
+
+
+def _raw(file: Any) -> dict[int, bytes]:
+    if "raw_rows" not in file:
+        return {}
+    return {int(row): token.tobytes() for row, token in zip(file["raw_rows"][:], file["raw_tokens"][:], strict=False)}
 
 
 class _Output:
@@ -219,14 +275,14 @@ class Hdf5Sink(Sink):
     """An HDF5 file in the layout above, grown batch by batch."""
 
     def __init__(self, path: str, dim: int, metadata: dict[str, Any]) -> None:
-        h5py = _h5py()
+        h5py = import_h5py()
         self.notes = []
         self._rows = 0
         self._target = AtomicFile(path)
         self._output = _Output(self._target.file)
         try:
             self._file = h5py.File(self._output, "w")
-            self._file.attrs.update({"format": _FORMAT, "version": _VERSION})
+            self._file.attrs.update({"format": OURS, "version": _VERSION})
             text = json.dumps(metadata, ensure_ascii=False)
             if len(text.encode()) <= _LONGEST_ATTRIBUTE:
                 self._file.attrs["metadata"] = text
@@ -255,7 +311,7 @@ class Hdf5Sink(Sink):
         if raw:
             if "raw_rows" not in self._file:
                 self._grow("raw_rows", "<u8")
-                self._grow("raw_tokens", _h5py().vlen_dtype(np.uint8))
+                self._grow("raw_tokens", import_h5py().vlen_dtype(np.uint8))
             _extend(self._file["raw_rows"], np.array(raw, dtype=np.uint64) + np.uint64(self._rows))
             tokens = np.empty(len(raw), dtype=object)
             for place, i in enumerate(raw):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import qemb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     import numpy as np
@@ -125,6 +125,35 @@ READ_FLAGS = {
 """What the command calls them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A table in a file that may hold several: what ``qemb info`` lists.
+
+    Attributes
+    ----------
+    name : str
+        What ``--dataset`` calls it.
+    layout : str
+        Who writes such tables.
+    rows, dim : int
+        Its shape.
+    dtype : str
+        Type of its values.
+    words : str
+        Where its words are; "" where ``--tokens`` has to name them.
+    problem : str
+        Why it cannot be converted; "" where it can.
+    """
+
+    name: str
+    layout: str
+    rows: int
+    dim: int
+    dtype: str
+    words: str = ""
+    problem: str = ""
+
+
 class Source(ABC):
     """A table that is read in batches, front to back, once.
 
@@ -218,6 +247,12 @@ class Sink(ABC):
                 self.finish()
         finally:
             self.abort()
+
+
+def some_of(names: Iterable[str]) -> str:
+    """The first names of a list, for a message, and how many more there are; "" for none."""
+    names = list(names)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def missing_extra(package: str, extra: str) -> UsageError:

@@ -25,10 +25,15 @@ def widen_bfloat16(bits: NDArray[Any]) -> NDArray[np.float32]:
     return np.left_shift(bits.astype(np.uint32), 16).view(np.float32)
 
 
-def check_shape(rows: int, dim: int, tokens: list[bytes], where: str) -> None:
-    """Raise `qemb.InvalidError` where rows are too long, or not as many as the tokens."""
+def check_dim(dim: int, where: str) -> None:
+    """Raise `qemb.InvalidError` where rows are empty or too long."""
     if not 1 <= dim <= MAX_DIM:
         raise source_error(f"the rows have {dim:,} values; 1 to {MAX_DIM:,} are possible", where)
+
+
+def check_shape(rows: int, dim: int, tokens: list[bytes], where: str) -> None:
+    """Raise `qemb.InvalidError` where rows are too long, or not as many as the tokens."""
+    check_dim(dim, where)
     if rows != len(tokens):
         raise source_error(f"there are {rows:,} rows and {len(tokens):,} tokens; give every row one token", where)
 
@@ -36,7 +41,12 @@ def check_shape(rows: int, dim: int, tokens: list[bytes], where: str) -> None:
 def without_padding(matrix: NDArray[Any], tokens: int) -> tuple[NDArray[Any], list[str]]:
     """The rows that have tokens, and a note of the others: models pad their tables to a round number of rows."""
     left = len(matrix) - tokens
-    return matrix[:tokens], [f"rows past the last token, left out: {left:,}"] if left > 0 else []
+    return (matrix[:tokens], [f"rows past the last token, left out: {left:,}"]) if left > 0 else (matrix, [])
+
+
+def rounding(dtype: np.dtype[Any]) -> list[str]:
+    """The note that values of a type are rounded to float32, where they are."""
+    return [f"the values are {dtype}; they were rounded to float32"] if dtype.kind == "f" and dtype.itemsize > 4 else []
 
 
 class MatrixSource(Source):
@@ -71,8 +81,7 @@ class MatrixSource(Source):
         check_shape(rows, dim, tokens, where)
         if counts is not None and counts.shape != (rows,):
             raise source_error(f"there are {rows:,} rows and counts of shape {counts.shape}", where)
-        if matrix.dtype.kind == "f" and matrix.dtype.itemsize > 4:
-            self.notes.append(f"the values are {matrix.dtype}; they were rounded to float32")
+        self.notes += rounding(matrix.dtype)
         self.rows = self.expected = rows
         self.dim = dim
         self._tokens = tokens

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from qemb_tools.interface import ReadOptions, Source, UsageError, source_error
+from qemb_tools.interface import ReadOptions, Source, UsageError, some_of, source_error
 from qemb_tools.matrix import Bfloat16Source, MatrixSource, widen_bfloat16, without_padding
 from qemb_tools.quantized import Int8Source
 from qemb_tools.stream import check_file
@@ -130,15 +130,10 @@ def _choose(tensors: dict[str, _Tensor], options: ReadOptions, path: str) -> _Te
         raise source_error("there is no matrix of numbers in it; check the file", path)
     if options.dataset is not None:
         if options.dataset not in tables:
-            raise UsageError(f"{path} has no matrix {options.dataset!r}; it has {_some(tables)}")
+            raise UsageError(f"{path} has no matrix {options.dataset!r}; it has {some_of(tables)}")
         return tables[options.dataset]
     usual = [name for name in tables if name.endswith(_USUAL)]
     names = usual if len(usual) == 1 else list(tables)
     if len(names) != 1:
-        raise UsageError(f"{path} holds {_some(tables)}; name one: --dataset NAME")
+        raise UsageError(f"{path} holds {some_of(tables)}; name one: --dataset NAME")
     return tables[names[0]]
-
-
-def _some(tables: dict[str, _Tensor]) -> str:
-    names = list(tables)
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
