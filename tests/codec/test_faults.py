@@ -7,6 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+import qemb_spec
 
 import bases
 import qemb
@@ -63,8 +64,11 @@ def test_of_two_faults_the_first_in_the_order_of_checks_is_reported():
         file = first.base()
         first.apply(file)
         second.apply(file)
-        expected = min(first, second, key=lambda fault: fault.rank)
-        assert first_error(file.build()) == expected.code, f"{first.name}, and {second.name}"
+        expected, data = min(first, second, key=lambda fault: fault.rank), file.build()
+        assert first_error(data) == expected.code, f"{first.name}, and {second.name}"
+        with pytest.raises(qemb_spec.Rejected) as caught:
+            qemb_spec.answer(data)
+        assert caught.value.code == expected.code, f"{first.name}, and {second.name}"
         pairs += 1
     assert pairs > 2000
 
