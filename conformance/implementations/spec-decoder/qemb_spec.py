@@ -84,21 +84,18 @@ def float_of(bits: int) -> float:
     return struct.unpack("<f", struct.pack("<I", bits))[0]
 
 
+CRC_OF_BYTE = list(range(256))
+for _ in range(8):  # reflected, so that the polynomial 1EDC6F41 stands as 82F63B78
+    CRC_OF_BYTE = [crc >> 1 ^ (0x82F63B78 if crc & 1 else 0) for crc in CRC_OF_BYTE]
+
+
 def crc32c(data: bytes) -> int:
-    """Give the CRC-32C: reflected, so that the polynomial 1EDC6F41 stands as 82F63B78."""
+    """Give the CRC-32C."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = crc >> 8 ^ CRC_OF_BYTE[crc & 0xFF ^ byte]
     return crc ^ 0xFFFFFFFF
 
-
-def _crc_of_byte(crc: int) -> int:
-    for _ in range(8):
-        crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc
-
-
-CRC_OF_BYTE = [_crc_of_byte(byte) for byte in range(256)]
 
 # --- 2. Header ------------------------------------------------------------------------------------------------------
 
@@ -224,26 +221,8 @@ def decompress(data: bytes, raw_size: int) -> bytes:
 
 # --- 5. Kinds of sections -------------------------------------------------------------------------------------------
 
-FLAGS_OF_KIND = {
-    "META": COPY_SAFE,
-    "QUAN": CRITICAL,
-    "TRNS": CRITICAL,
-    "LEVL": CRITICAL,
-    "SCAL": CRITICAL,
-    "OFFS": CRITICAL,
-    "CODE": CRITICAL,
-    "HIG0": CRITICAL,
-    "HIG1": CRITICAL,
-    "HIG2": CRITICAL,
-    "HIG3": CRITICAL,
-    "EXCP": CRITICAL,
-    "TOKO": CRITICAL,
-    "TOKB": CRITICAL,
-    "INDX": 0,
-    "NORM": 0,
-    "CNTS": 0,
-    "SUBW": 0,
-}
+KINDS = "META QUAN TRNS LEVL SCAL OFFS CODE HIG0 HIG1 HIG2 HIG3 EXCP TOKO TOKB INDX NORM CNTS SUBW"
+FLAGS_OF_KIND = dict.fromkeys(KINDS.split(), CRITICAL) | {"META": COPY_SAFE, "INDX": 0, "NORM": 0, "CNTS": 0, "SUBW": 0}
 
 
 def check_metadata(data: bytes) -> None:
@@ -257,26 +236,24 @@ def check_metadata(data: bytes) -> None:
     for mark in re.findall(r'"(?:\\.|[^"\\])*"?|[\[\]{}]', text, re.DOTALL):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(mark, 0)
         require(depth <= 32, "QEMB-MET-03", "invalid.metadata")
-    try:  # numbers stay text, so that none is too large; json refuses a byte order mark by itself
-        value = json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant, object_pairs_hook=list)
+    numbers: Fields = {"parse_int": str, "parse_float": str}  # they stay text, so that none is too large
+    try:
+        value = json.loads(text, parse_constant=_no_constant, **numbers)
     except ValueError:
         raise Rejected("malformed.metadata", "QEMB-MET-02") from None
-    require(text.lstrip(" \t\n\r").startswith("{"), "QEMB-MET-03", "invalid.metadata")
-    check_keys(value)
+    require(isinstance(value, dict), "QEMB-MET-03", "invalid.metadata")
+    json.loads(text, object_pairs_hook=_unique_keys, **numbers)
 
 
 def _no_constant(name: str) -> None:
-    """Refuse what Python takes for JSON and RFC 8259 does not."""
+    """Refuse NaN and Infinity, which json takes."""
     raise ValueError(name)
 
 
-def check_keys(value: object) -> None:
-    """Look for a key that stands twice in an object, which json gives as a list of tuples. QEMB-MET-03."""
-    if isinstance(value, list):
-        keys = [item[0] for item in value if isinstance(item, tuple)]
-        require(len(keys) == len(set(keys)), "QEMB-MET-03", "invalid.metadata")
-        for item in value:
-            check_keys(item[1] if isinstance(item, tuple) else item)
+def _unique_keys(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object with a key twice."""
+    keys = [key for key, _ in pairs]
+    require(len(keys) == len(set(keys)), "QEMB-MET-03", "invalid.metadata")
 
 
 # --- 6.1 Quantization descriptor ------------------------------------------------------------------------------------
@@ -564,12 +541,12 @@ def decode_vectors(
             bits = [ieee_bits(q, code) for code in row]
         else:
             if q["level"] == LINEAR:
-                levels_of_row: list[Any] = linear_levels(q, row)
+                of_row: list[Any] = linear_levels(q, row)
             elif q["level"] == CODEBOOK:
-                levels_of_row = codebook_levels(q, row, levels)
+                of_row = codebook_levels(q, row, levels)
             else:
-                levels_of_row = product_levels(q, row, levels, header["dim"])
-            bits = [bits_of(value) for value in scaled(q, levels_of_row, scales, offsets, i)]
+                of_row = product_levels(q, row, levels, header["dim"])
+            bits = [bits_of(value) for value in scaled(q, of_row, scales, offsets, i)]
         if transform:
             bits = [bits_of(value) for value in transformed(transform, [float_of(value) for value in bits])]
         vectors.append(bits)
@@ -759,7 +736,7 @@ def check_sizes(known: dict[str, Fields], q: Fields, header: Fields) -> None:
         "NORM": 4 * header["rows"],
         "CNTS": 8 * header["tokens"],
     }
-    for kind in FLAGS_OF_KIND:
+    for kind in KINDS.split():
         if kind in called_for:
             require(kind in known, "QEMB-SEC-01", "invalid.missing_section")
         elif kind in ("LEVL", "SCAL", "OFFS", "CODE", "HIG0", "HIG1", "HIG2", "HIG3"):
