@@ -1,10 +1,11 @@
-"""Files that conform taken apart, and the transform as a matrix. Knows the specification, and nothing of the codec."""
+"""Files that conform, taken apart and decoded, and the transform as a matrix. Knows nothing of the codec."""
 
 from __future__ import annotations
 
 import struct
 
 import numpy as np
+import qemb_spec
 import zstandard
 
 import rawfile
@@ -13,6 +14,12 @@ import rawfile
 def parse(data):
     """Header fields and raw sections of a file that conforms."""
     return header_of(data), {kind: raw for kind, (_, raw) in read_sections(data).items()}
+
+
+def decode(data):
+    """Tokens and vectors, by a decoder written from the specification alone."""
+    contents = qemb_spec.read(data)
+    return contents["tokens"], [[qemb_spec.float_of(bits) for bits in row] for row in contents["vectors"]]
 
 
 def header_of(data):

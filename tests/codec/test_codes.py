@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import runpy
 import tempfile
 from pathlib import Path
 
@@ -14,10 +13,7 @@ from hypothesis import strategies as st
 
 import qemb
 from qemb import CodeFormat, InvalidError
-
-DECODER = Path(__file__).parents[1] / "spec" / "decoder.py"
-decode = runpy.run_path(str(DECODER))["decode"]
-"""A decoder written from the specification alone."""
+from rawread import decode
 
 FLOATS = {"float32": np.float32, "float16": np.float16}
 

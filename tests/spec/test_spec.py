@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 import struct
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 import qemb
 from qemb.checksum import crc32c
 from qemb.transform import splitmix64
+from rawread import decode
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "spec"
@@ -23,8 +23,6 @@ TEXT = (SPEC / "qemb.md").read_text("utf-8")
 REQUIREMENTS = json.loads((SPEC / "requirements.json").read_text("utf-8"))["requirements"]
 ERRORS = json.loads((SPEC / "errors.json").read_text("utf-8"))["errors"]
 EXAMPLES = sorted(path.name for path in (SPEC / "examples").glob("*.qemb"))
-
-decode = runpy.run_path(str(Path(__file__).with_name("decoder.py")))["decode"]
 
 
 def walk_through(name):

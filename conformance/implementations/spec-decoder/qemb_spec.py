@@ -173,8 +173,6 @@ def check_codec(entry: Fields) -> None:
 
 # --- 4. Zstd frames -------------------------------------------------------------------------------------------------
 
-FRAME = "offset:Q size:I crc:I"
-
 
 def frame_count(entry: Fields) -> int:
     """Give the number of frames of a section."""
@@ -186,17 +184,17 @@ def raw_bytes(entry: Fields, stored: bytes) -> bytes:
     if entry["codec"] == RAW:
         return stored
     table = len(stored) - 16 * frame_count(entry)
-    frames = [parse(FRAME, stored, at) for at in range(table, len(stored), 16)]
+    frames = list(struct.iter_unpack("<QII", stored[table:]))  # offset, size, crc
     end = 0
-    for frame in frames:
-        require(frame["offset"] == end, "QEMB-FRM-03", "invalid.frame_table")
-        end = frame["offset"] + frame["size"]
+    for offset, size, _ in frames:
+        require(offset == end, "QEMB-FRM-03", "invalid.frame_table")
+        end = offset + size
     require(end == table, "QEMB-FRM-03", "invalid.frame_table")
     raw: list[bytes] = []
-    for number, frame in enumerate(frames):
+    for number, (offset, size, crc) in enumerate(frames):
         raw_size = min(entry["frame_size"], entry["raw_size"] - number * entry["frame_size"])
-        data = stored[frame["offset"] : frame["offset"] + frame["size"]]
-        require(frame["crc"] == crc32c(data), "QEMB-FRM-04", "malformed.frame_checksum")
+        data = stored[offset : offset + size]
+        require(crc == crc32c(data), "QEMB-FRM-04", "malformed.frame_checksum")
         raw.append(data if len(data) == raw_size else decompress(data, raw_size))
     return b"".join(raw)
 
