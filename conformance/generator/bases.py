@@ -8,6 +8,7 @@ from rawfile import (
     BLOCK,
     CODEBOOK,
     COLUMN,
+    COPY_SAFE,
     DECIMAL,
     FLOAT16,
     FLOAT32,
@@ -173,4 +174,43 @@ def noughts():
     return add_tokens(file, [])
 
 
-BASES = (linear, split, codebook, trellis, product, decimal, ieee, rotated, subwords, framed, noughts)
+def whole():
+    """Three tokens and two buckets of five values: a codebook in two parts, rotated, with all else that there is."""
+    codes = [[0, 1, 2, 3, 4], [5, 6, 7, 0, 2], [7, 7, 1, 3, 5], [4, 2, 6, 0, 1], [3, 5, 0, 6, 7]]
+    levels, scales = [-127, -70, -31, -9, 12, 40, 81, 127], [0.5, 0.25, 2, 0.125, 1]
+    file = RawFile(5, 3, 5)
+    file.add("META", '{"description":"Größe","n":[1,2.5e-3,{}]}'.encode())
+    quan = descriptor(
+        CODEBOOK, 3, 5, low_bits=1, scale=(ROW, FLOAT16, 0), offset=(TABLE, FLOAT32, 0), stride=1, parameters=bytes([3])
+    )
+    file.add("QUAN", quan)
+    file.add("TRNS", struct.pack("<3B5xQ", 1, 1, 2, 7))
+    file.add("news", b"private", flags=COPY_SAFE)
+    file.add("LEVL", struct.pack("<8b", *levels))
+    file.add("CODE", b"".join(pack_codes([code & 1 for code in row], 1) for row in codes))
+    file.add("HIG0", bytes(code >> 1 for row in codes for code in row))
+    file.add("SCAL", struct.pack("<5e", *scales))
+    file.add("OFFS", struct.pack("<f", 0.75))
+    add_tokens(file, TOKENS[:1] + TOKENS[2:])
+    # a rotation keeps the norm
+    rows = [[scale * levels[code] + 0.75 for code in row] for row, scale in zip(codes, scales, strict=True)]
+    file.add("NORM", struct.pack("<5f", *(sum(x * x for x in row) ** 0.5 for row in rows)))
+    file.add("CNTS", struct.pack("<3Q", 2**53 - 1, 0, 256))
+    file.add("SUBW", struct.pack("<B3x3I", 1, 2, 3, 2))
+    return file.add("NEWS", b"of a later version")
+
+
+def digits():
+    """Two rows of three values of nine digits, powers of ten -1 and 0: 32 bits, 3 of them packed; two exceptions."""
+    rank = 10**9 + 9 * 10**8 - 1
+    codes = [[0, rank, 2 * rank], [rank + 1, rank, rank - 123_456_789]]
+    file = RawFile(2, 2, 3)
+    file.add("QUAN", descriptor(DECIMAL, 32, 3, low_bits=3, parameters=struct.pack("<Bbb", 9, -1, 0)))
+    file.add("CODE", b"".join(pack_codes([code & 7 for code in row], 3) for row in codes))
+    for plane in range(4):
+        file.add(f"HIG{plane}", bytes(code >> 3 + 8 * plane & 0xFF for row in codes for code in row))
+    file.add("EXCP", struct.pack("<QIQI", 1, 0x7FC00001, 4, 1))
+    return add_tokens(file, [b"x", b"y"])
+
+
+BASES = (linear, split, codebook, trellis, product, decimal, ieee, rotated, subwords, framed, noughts, whole, digits)

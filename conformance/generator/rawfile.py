@@ -108,16 +108,21 @@ class Section:
     before: bytes = b""
     """What stands in front of it, instead of zeros."""
 
-    def stored(self):
-        if not self.frame_size:
-            return self.data
-        raws = [self.data[at : at + self.frame_size] for at in range(0, len(self.data), self.frame_size)]
-        body, table = b"", b""
-        for number, raw in enumerate(raws):
+    def stored_frames(self):
+        """What each frame holds, and the bytes that it is stored as."""
+        for number, at in enumerate(range(0, len(self.data), self.frame_size)):
+            raw = self.data[at : at + self.frame_size]
             stored = self.frames.get(number)
             if stored is None:
                 packed = zstdframes.compress(raw)
                 stored = packed if len(packed) < len(raw) else raw
+            yield raw, stored
+
+    def stored(self):
+        if not self.frame_size:
+            return self.data
+        body, table = b"", b""
+        for number, (_, stored) in enumerate(self.stored_frames()):
             fields = {"offset": len(body), "size": len(stored), "crc": crc32c(stored)}
             fields = {name: _override(self.frame_entries, (number, name), value) for name, value in fields.items()}
             body += stored

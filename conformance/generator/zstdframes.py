@@ -37,24 +37,33 @@ def compress(data, *, content_size=True, checksum=False, window_log=None):
 
 
 def _blocks(data):
-    pieces = []
-    for byte, run in groupby(data):
-        length = len(list(run))
-        if length >= RUN:
-            pieces.append((RLE, bytes([byte]), length))
-        elif pieces and pieces[-1][0] == RAW:
-            pieces[-1] = RAW, pieces[-1][1] + bytes([byte]) * length, pieces[-1][2] + length
-        else:
-            pieces.append((RAW, bytes([byte]) * length, length))
-    blocks = []
-    for kind, stored, length in pieces or [(RAW, b"", 0)]:
-        for start in range(0, max(length, 1), BLOCK):
-            part = min(BLOCK, length - start)
-            blocks.append((kind, stored if kind == RLE else stored[start : start + part], part))
+    blocks = [block for run in _runs(data) for block in _cut(*run)]
     headers = [kind << 1 | length << 3 | (number == len(blocks) - 1) for number, (kind, _, length) in enumerate(blocks)]
     return b"".join(
         header.to_bytes(3, "little") + stored for header, (_, stored, _) in zip(headers, blocks, strict=True)
     )
+
+
+def _runs(data):
+    """Kind, bytes to store and length of each stretch of equal bytes, and of what is between them."""
+    start = at = 0
+    for byte, run in groupby(data):
+        length = len(list(run))
+        if length >= RUN:
+            if at > start:
+                yield RAW, data[start:at], at - start
+            yield RLE, bytes([byte]), length
+            start = at + length
+        at += length
+    if at > start or not data:
+        yield RAW, data[start:], at - start
+
+
+def _cut(kind, stored, length):
+    """The same in blocks of what a block can hold."""
+    for start in range(0, max(length, 1), BLOCK):
+        part = min(BLOCK, length - start)
+        yield kind, stored if kind == RLE else stored[start : start + part], part
 
 
 def _left(value, bits):
