@@ -5,7 +5,8 @@
 
 Field tables come from the construct declarations of the codec, the list of requirements from the text of ``qemb.md``,
 the table of errors from ``errors.json``, which is checked against the codes that the codec raises, and the worked
-examples from real files that the codec writes.
+examples from real files that the codec writes. ``qemb.ksy`` is written by hand: its structures, kinds, requirements and
+codes are checked.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import argparse
 import json
 import re
 import sys
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import examples
+import yaml
 from construct import Bytes, Const, Construct, FormatField, Switch
 
 from qemb import layout
@@ -25,6 +29,20 @@ from qemb.encode.normal import NORMAL_LEVELS, NORMAL_SPREAD
 HERE = Path(__file__).resolve().parent
 CODEC = HERE.parent / "codec" / "qemb"
 FLAGS = {0: "ancillary", 1: "critical", 2: "ancillary, copy-safe", 3: "critical, copy-safe"}
+STRUCTURES = (
+    "Header",
+    "SectionEntry",
+    "FrameEntry",
+    "Quantization",
+    "LinearParameters",
+    "CodebookParameters",
+    "ProductParameters",
+    "DecimalParameters",
+    "IeeeParameters",
+    "ExceptionEntry",
+    "Transform",
+    "Subword",
+)
 LIMITS = (
     ("`dim`", layout.MAX_DIM),
     ("sections", layout.MAX_SECTIONS),
@@ -107,24 +125,7 @@ def anchor(title: str) -> str:
 
 def fill(text: str) -> str:
     """The text of the specification with everything generated put in its place."""
-    tables = {
-        name: field_table(getattr(layout, name))
-        for name in (
-            "Header",
-            "SectionEntry",
-            "FrameEntry",
-            "Quantization",
-            "LinearParameters",
-            "CodebookParameters",
-            "ProductParameters",
-            "DecimalParameters",
-            "IeeeParameters",
-            "ExceptionEntry",
-            "Transform",
-            "Subword",
-        )
-    }
-    parts = {f"table: {name}": table for name, table in tables.items()}
+    parts = {f"table: {name}": field_table(getattr(layout, name)) for name in STRUCTURES}
     parts |= {
         "table: kinds": kinds_table(),
         "table: codebooks": codebook_table(),
@@ -196,6 +197,40 @@ def check_errors(text: str) -> list[str]:
     return problems
 
 
+def kaitai_type(element: Construct) -> str:
+    """What ``qemb.ksy`` says of the size and sign of a field."""
+    if isinstance(element, FormatField):
+        return f"{'u' if element.fmtstr[-1].isupper() else 's'}{element.sizeof()}"
+    return "8 bytes" if isinstance(element, Switch) else f"{element.sizeof()} bytes"
+
+
+def check_kaitai(text: str) -> list[str]:
+    """Where ``qemb.ksy`` differs from the declarations, or names what the specification does not have."""
+    source = (HERE / "qemb.ksy").read_text("utf-8")
+    types = yaml.safe_load(source)["types"]
+
+    def described(field: dict[str, Any]) -> str:
+        constant = b"".join(
+            part.encode() if isinstance(part, str) else bytes([part]) for part in field.get("contents", ())
+        )
+        return f"{field.get('size', len(constant))} bytes" if "size" in field or constant else str(field["type"])
+
+    problems = []
+    for name in STRUCTURES:
+        declared = [(field.name, kaitai_type(layout.unwrap(field))) for field in getattr(layout, name).subcons]
+        found = [(field["id"], described(field)) for field in types[re.sub(r"\B([A-Z])", r"_\1", name).lower()]["seq"]]
+        problems += [f"qemb.ksy: {name}: {a} is not {b}" for a, b in zip_longest(found, declared) if a != b]
+    for instance, flags in (("critical_kind", {layout.FLAG_CRITICAL}), ("ancillary_kind", {0, layout.FLAG_COPY_SAFE})):
+        kinds = set(re.findall(r'"(....)"', types["section_entry"]["instances"][instance]["value"]))
+        if kinds != {kind.kind for kind in layout.KINDS.values() if kind.flags in flags}:
+            problems.append(f"qemb.ksy: {instance} is not what the table of kinds says")
+    identifiers = set(re.findall(r"QEMB-[A-Z]{3}-\d\d", text))
+    codes = {entry["code"] for entry in json.loads((HERE / "errors.json").read_text("utf-8"))["errors"]}
+    unknown = set(re.findall(r"QEMB-[A-Z]{3}-\d\d", source)) - identifiers
+    unknown |= set(re.findall(r"-error: (\S+)", source)) - codes
+    return problems + [f"qemb.ksy: {name} does not exist" for name in sorted(unknown)]
+
+
 def main() -> int:
     """Write or check; the exit status."""
     parser = argparse.ArgumentParser(description="Write, or check, the generated parts of the specification.")
@@ -207,7 +242,7 @@ def main() -> int:
         HERE / "requirements.json": requirements(text).encode("utf-8"),
     }
     wanted |= {HERE / "examples" / name: data for name, data in examples.files().items()}
-    problems = check_errors(text)
+    problems = check_errors(text) + check_kaitai(text)
     stale = [path for path, data in wanted.items() if not path.exists() or path.read_bytes() != data]
     if check:
         problems += [f"{path.relative_to(HERE.parent)} is out of date: run python spec/build.py" for path in stale]

@@ -297,12 +297,10 @@ def test_bad_files(qemb, tmp_path, name, command):
     [
         ("h5py", "table.h5", "hdf5"),
         ("pyarrow", "table.npy", "parquet"),
-        ("gensim", "table.bin", "gensim"),
     ],
 )
 def test_a_missing_extra_is_asked_for_by_name(qemb, tmp_path, package, source, extra):
     (tmp_path / "table.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    (tmp_path / "table.bin").write_bytes(b"\xba\x16O/" + bytes(100))
     np.save(tmp_path / "table.npy", np.ones((2, 2), np.float32))
     (tmp_path / "words.parquet").write_bytes(b"PAR1" + bytes(100))
     # a package that cannot be imported is, to the command, one that is not there

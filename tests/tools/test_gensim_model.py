@@ -91,16 +91,6 @@ def test_models_that_gensim_reads(read, gensim_data, same_floats):
     check(read(gensim_data / name), FastText.load(str(gensim_data / name)).wv, same_floats)
 
 
-def test_facebook_models(read, gensim_data, same_floats):
-    for name in ("crime-and-punishment.bin", "lee_fasttext.bin", "lee_fasttext_new.bin", "toy-model.bin"):
-        path = gensim_data / name
-        table = read(path)
-        check(table, gensim.models.fasttext.load_facebook_vectors(str(path)), same_floats)
-        assert table.notes == ["the words of the FastText model were taken; its subword buckets were left out"]
-    cp852 = read(gensim_data / "cp852_fasttext.bin", encoding="cp852")
-    assert "který" in cp852.words
-
-
 class Runs:
     """An object whose pickle runs a command when it is loaded."""
 

@@ -150,7 +150,8 @@ def _write(
 ) -> Summary:
     metadata = table.metadata | metadata
     kept = table.kept
-    if format_to_write(target, target_format).name != "qemb" or writer.keys() - {"compress"}:
+    to_qemb = format_to_write(target, target_format).name == "qemb"
+    if not to_qemb or writer.keys() - {"compress"}:
         kept = None
     if kept is not None:
         metadata |= {KEPT: kept.name} if kept.name else {}
@@ -158,7 +159,8 @@ def _write(
             return _keep(table, kept, target, metadata, writer, show_progress=show_progress)
         writer = kept.options | writer
     rows = 0
-    goal = Target(target, table.dim, table.rows, metadata, writer)
+    subwords = table.subwords if to_qemb else None
+    goal = Target(target, table.dim, table.rows, metadata, writer, subwords)
     sink: Sink = _Nothing(goal, target_format) if dry_run else create_sink(goal, target_format)
     if isinstance(sink, QembSink):
         sink.show_progress = show_progress
@@ -170,6 +172,9 @@ def _write(
             sink.append(batch)
             rows += len(batch.tokens)
             bar.update(len(read.tokens))
+        if subwords is not None and isinstance(sink, QembSink):
+            for vectors in table.buckets():
+                sink.append_buckets(vectors)
         if not rows:
             edited = isinstance(table, EditedSource)
             advice = (
@@ -180,6 +185,8 @@ def _write(
     if isinstance(sink, QembSink):
         duplicates, scheme = sink.duplicates, describe(target, kept)
         rows -= duplicates
+    if table.subwords is not None and subwords is None:
+        table.notes.append("subword buckets were left out: only .qemb files hold them")
     size = 0 if dry_run else Path(target).stat().st_size
     return Summary(rows, table.dim, scheme, duplicates, size, table.notes + sink.notes)
 

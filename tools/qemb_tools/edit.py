@@ -75,6 +75,11 @@ class Edits:
         """Whether rows are left out."""
         return self.words is not None or self.pattern is not None or self.top is not None
 
+    @property
+    def renames(self) -> bool:
+        """Whether tokens are called otherwise afterwards."""
+        return self.rename is not None or self.replace is not None or self.lower
+
     def renamed(self, token: bytes) -> bytes:
         """What a token is called afterwards."""
         if self.rename is not None:
@@ -105,6 +110,10 @@ class EditedSource(Source):
         self.dim = edits.truncate or source.dim
         self.rows = None if edits.chooses or edits.merge == "mean" else source.rows
         self.expected = None if edits.chooses else source.expected
+        if source.subwords is not None and not edits.renames and edits.merge == "first" and not edits.normalize:
+            self.subwords = source.subwords
+        elif source.subwords is not None:
+            source.notes.append("subword buckets were left out: what is made of them would not be that of the words")
         self.metadata = source.metadata
         self.notes = source.notes
         if source.kept is not None and not source.kept.options:
@@ -125,6 +134,10 @@ class EditedSource(Source):
         if edits.normalize:
             batches = (Batch(b.tokens, _normalized(b.vectors), b.counts) for b in batches)
         return batches
+
+    def buckets(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows of subword buckets."""
+        return (vectors[:, : self.dim] for vectors in self._source.buckets())
 
     def _chosen(self) -> Iterator[Batch]:
         """The rows that are taken, under their new tokens."""

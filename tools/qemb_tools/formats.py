@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a sink is made from. ``rows`` is None where it is unknown; ``writer`` goes to `qemb.Writer`."""
+    """What a sink is made from. ``rows`` is None where it is unknown; the last two go to `qemb.Writer`."""
 
     path: str
     dim: int
     rows: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     writer: qemb.EncoderOptions = field(default_factory=qemb.EncoderOptions)
+    subwords: qemb.Subwords | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ FORMATS = (
     Format(
         "qemb", "this project's format", (".qemb",),
         sniff=qemb_file.sniff, read=qemb_file.QembSource,
-        write=lambda t: qemb_file.QembSink(t.path, t.dim, t.metadata, t.writer),
+        write=lambda t: qemb_file.QembSink(t.path, t.dim, t.metadata, t.writer, t.subwords),
     ),
     Format(
         "hdf5", "HDF5 of our own, pandas, Keras, ann-benchmarks, PyTorch-BigGraph; `qemb info` lists its tables",
@@ -93,8 +94,8 @@ FORMATS = (
         sniff=gensim_model.sniff, read=gensim_model.open_model,
     ),
     Format(
-        "fasttext-bin", "fastText .bin, its words (subword buckets are left out)", (), "gensim",
-        options=("encoding",), sniff=fasttext_bin.sniff, read=fasttext_bin.open_model,
+        "fasttext-bin", "fastText .bin and .ftz: words and subword buckets, product codes kept", (".ftz",),
+        options=("encoding", "keep_bytes"), sniff=fasttext_bin.sniff, read=fasttext_bin.open_model,
     ),
     Format(
         "word2vec-bin", "word2vec .bin", (".bin",),

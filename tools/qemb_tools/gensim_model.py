@@ -1,8 +1,7 @@
 """Models that gensim saved, of every age, and gensim's objects in memory.
 
 gensim saves pickles. They are read inertly (see ``inert_pickle``): nothing in the file is run, gensim is not needed,
-and models that today's gensim refuses are read as well. Only a FastText model whose word vectors are not in the file,
-but made of its n-grams, needs gensim's hash of n-grams.
+and models that today's gensim refuses are read as well.
 """
 
 from __future__ import annotations
@@ -13,9 +12,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
+import qemb
 from qemb_tools.inert_pickle import Record, as_array, load
-from qemb_tools.interface import ReadOptions, Source, missing_extra, source_error
+from qemb_tools.interface import ReadOptions, Source, source_error
 from qemb_tools.matrix import MatrixSource
+from qemb_tools.ngrams import Ngrams
 from qemb_tools.stream import is_compressed, open_bytes
 
 if TYPE_CHECKING:
@@ -55,11 +56,15 @@ def open_model(path: str, options: ReadOptions) -> Source:  # noqa: ARG001 - no 
             break
     words = _words(vectors_of)
     matrix = _array(vectors_of, ("vectors", "syn0"), prefix, compressed=compressed)
+    ngrams = _ngrams(vectors_of, model, prefix, compressed=compressed)
     if matrix is None and words is not None:
-        matrix = _compose(vectors_of, model, words, prefix, compressed=compressed)
+        # in the file are each word's own row and those of its n-grams
+        matrix = _array(vectors_of, ("vectors_vocab",), prefix, compressed=compressed)
+        if matrix is not None and ngrams is not None:
+            matrix = ngrams.compose(_encode(words), matrix[: len(words)])
     if words is None or matrix is None:
         raise source_error(f"a gensim {model.name} holds no word vectors; there is nothing to convert", path)
-    source = MatrixSource(_encode(words), matrix[: len(words)], path, _counts(vectors_of, words))
+    source = MatrixSource(_encode(words), matrix[: len(words)], path, _counts(vectors_of, words), ngrams=ngrams)
     return _described(source, model.name)
 
 
@@ -77,11 +82,16 @@ def from_object(model: object) -> Source:
     except AttributeError:
         raise TypeError(f"a gensim model or KeyedVectors is wanted, not {type(model).__name__}") from None
     counts = getattr(vectors, "expandos", {}).get("count")
+    ngrams = None
+    grams, buckets = getattr(vectors, "vectors_ngrams", None), getattr(vectors, "bucket", 0)
+    if grams is not None and buckets:
+        ngrams = Ngrams(qemb.Subwords(max(1, vectors.min_n), vectors.max_n), buckets, grams)  # type: ignore[attr-defined]
     source = MatrixSource(
         _encode(words),
         matrix[: len(words)],
         type(model).__name__,
         _whole(counts[: len(words)] if counts is not None else None),
+        ngrams=ngrams,
     )
     return _described(source, type(model).__name__)
 
@@ -91,8 +101,6 @@ def _described(source: Source, name: str) -> Source:
     source.metadata["gensim"] = name
     if name == "Doc2Vec":
         source.notes.append("the word vectors of the Doc2Vec model were taken; its document vectors were left out")
-    if "FastText" in name:
-        source.notes.append("the words of the FastText model were taken; its subword buckets were left out")
     return source
 
 
@@ -145,29 +153,13 @@ def _array(vectors: Record, names: tuple[str, ...], prefix: str, *, compressed: 
     return None
 
 
-def _compose(
-    vectors: Record, model: Record, words: list[Any], prefix: str, *, compressed: bool
-) -> NDArray[np.float32] | None:
-    """Make word vectors as fastText does: the mean of the word's own vector and those of its n-grams.
-
-    The sum runs in gensim's order, so that the floats are gensim's.
-    """
-    own = _array(vectors, ("vectors_vocab",), prefix, compressed=compressed)
-    if own is None:
-        return None
-    bucket = vectors.attribute("bucket") or model.attribute("bucket")
-    if not bucket:
-        return own
-    grams = _array(vectors, ("vectors_ngrams",), prefix, compressed=compressed)
+def _ngrams(vectors: Record, model: Record, prefix: str, *, compressed: bool) -> Ngrams | None:
+    """The rows of n-grams of a FastText model; None where it has none, or in a form of before gensim 4."""
+    buckets = vectors.attribute("bucket") or model.attribute("bucket")
     shortest, longest = vectors.attribute("min_n"), vectors.attribute("max_n")
-    if grams is None or not (isinstance(shortest, int) and isinstance(longest, int) and isinstance(bucket, int)):
+    if not (isinstance(shortest, int) and isinstance(longest, int) and isinstance(buckets, int) and buckets > 0):
         return None
-    try:
-        from gensim.models.fasttext import ft_ngram_hashes
-    except ImportError:
-        raise missing_extra("gensim", "gensim") from None
-    composed = np.empty((len(words), own.shape[1]), np.float32)
-    for i, word in enumerate(words):
-        rows = grams[ft_ngram_hashes(word, shortest, longest, bucket)]
-        composed[i] = np.add.reduce(np.concatenate([own[i : i + 1], rows]), axis=0) / np.float32(len(rows) + 1)
-    return composed
+    grams = _array(vectors, ("vectors_ngrams",), prefix, compressed=compressed)
+    if grams is None or len(grams) != buckets or not 1 <= max(1, shortest) <= longest:
+        return None
+    return Ngrams(qemb.Subwords(max(1, shortest), longest), buckets, grams)

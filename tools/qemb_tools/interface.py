@@ -171,12 +171,15 @@ class Source(ABC):
         What the user should be told; complete once the last batch was read.
     kept : Kept or None
         How the values are stored, where that is kept unless the user asks for something else.
+    subwords : qemb.Subwords or None
+        How words are cut into n-grams, where `buckets` gives the rows of those.
     """
 
     dim: int
     rows: int | None = None
     expected: int | None = None
     kept: Kept | None = None
+    subwords: qemb.Subwords | None = None
 
     def __init__(self) -> None:
         self.metadata: dict[str, Any] = {}
@@ -185,6 +188,10 @@ class Source(ABC):
     @abstractmethod
     def batches(self) -> Iterator[Batch]:
         """Yield the rows in order. Raises `qemb.QembError` where the file is bad."""
+
+    def buckets(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows of subword buckets, float32 of shape (n, dim), once the batches are through."""
+        return iter(())
 
     def keep(
         self, path: str, metadata: dict[str, Any], *, compress: bool | None, progress: Callable[[int], object]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from qemb_tools.ngrams import Ngrams
+
 
 def float32(values: NDArray[Any]) -> NDArray[np.float32]:
     """Values as float32, rounded to nearest; what is too large becomes infinite, which the writer then refuses."""
@@ -62,6 +64,8 @@ class MatrixSource(Source):
         The file, for errors.
     counts : numpy.ndarray, optional
         Integers, shape ``(rows,)``.
+    ngrams : Ngrams, optional
+        The rows of subword buckets.
 
     Raises
     ------
@@ -70,7 +74,13 @@ class MatrixSource(Source):
     """
 
     def __init__(
-        self, tokens: list[bytes], matrix: NDArray[Any], where: str, counts: NDArray[Any] | None = None
+        self,
+        tokens: list[bytes],
+        matrix: NDArray[Any],
+        where: str,
+        counts: NDArray[Any] | None = None,
+        *,
+        ngrams: Ngrams | None = None,
     ) -> None:
         super().__init__()
         if matrix.ndim != 2:
@@ -87,6 +97,9 @@ class MatrixSource(Source):
         self._tokens = tokens
         self._matrix = matrix
         self._counts = counts
+        self._ngrams = ngrams
+        if ngrams is not None:
+            self.subwords = ngrams.subwords
 
     def batches(self) -> Iterator[Batch]:
         """Yield slices of the matrix."""
@@ -95,6 +108,13 @@ class MatrixSource(Source):
             part = slice(start, start + step)
             counts = None if self._counts is None else self._counts[part].astype(np.uint64)
             yield Batch(self._tokens[part], self.decode(self._matrix[part]), counts)
+
+    def buckets(self) -> Iterator[NDArray[np.float32]]:
+        """Yield slices of the rows of n-grams."""
+        if self._ngrams is not None:
+            step = batch_rows(self.dim)
+            for start in range(0, self._ngrams.buckets, step):
+                yield float32(self._ngrams.matrix[np.arange(start, min(start + step, self._ngrams.buckets))])
 
     def decode(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Values of the matrix as float32; for types that numpy has not, a subclass has its own."""

@@ -14,6 +14,9 @@ from qemb_tools.stream import check_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 PATIENCE = 20.0
 """Seconds of quantizing after which a user is told of what would be quicker."""
 KEPT = "kept"
@@ -40,9 +43,7 @@ class QembSource(Source):
         self.rows = self.expected = len(self._embedding)
         # what is made of the floats is not as it was; what is made of the codes is
         self.kept = Kept(self.metadata.pop(KEPT, ""))
-        left = self._embedding.total_rows - len(self._embedding)
-        if left:
-            self.notes.append(f"rows past the tokens (subword buckets), left out: {left:,}")
+        self.subwords = self._embedding.subwords
 
     def close(self) -> None:
         """Release the file."""
@@ -59,6 +60,13 @@ class QembSource(Source):
                 tokens = [raw(row) for row in range(start, stop)]
                 yield Batch(tokens, self._embedding.matrix(start, stop), None if counts is None else counts[start:stop])
 
+    def buckets(self) -> Iterator[NDArray[np.float32]]:
+        """Yield slices of the rows past the tokens."""
+        step = batch_rows(self.dim)
+        with naming(self._path):
+            for start in range(len(self._embedding), self._embedding.total_rows, step):
+                yield self._embedding.matrix(start, start + step)
+
     def keep(
         self, path: str, metadata: dict[str, Any], *, compress: bool | None, progress: Callable[[int], object]
     ) -> int:
@@ -66,7 +74,6 @@ class QembSource(Source):
         with naming(self._path):
             self._embedding.save(path, compress=compress, metadata=metadata)
         progress(len(self._embedding))
-        self.notes.clear()  # no row is left out
         return 0
 
 
@@ -83,14 +90,25 @@ class QembSink(Sink):
         JSON-able.
     options : qemb.EncoderOptions
         Further arguments of `qemb.Writer`, such as ``bits`` or ``scheme``.
+    subwords : qemb.Subwords, optional
+        How words are cut, where the rows of subword buckets follow.
     """
 
-    def __init__(self, path: str, dim: int, metadata: dict[str, Any], options: qemb.EncoderOptions) -> None:
+    def __init__(
+        self,
+        path: str,
+        dim: int,
+        metadata: dict[str, Any],
+        options: qemb.EncoderOptions,
+        subwords: qemb.Subwords | None = None,
+    ) -> None:
         self.notes = []
         self.show_progress = False
         """Whether quantizing, which many schemes begin when all rows are there, has a progress bar."""
         try:
-            self._writer = qemb.Writer(path, dim=dim, metadata=metadata, duplicates="first", **options)
+            self._writer = qemb.Writer(
+                path, dim=dim, metadata=metadata, duplicates="first", subwords=subwords, **options
+            )
         except qemb.LimitError:
             raise
         except (TypeError, ValueError, ImportError) as error:
@@ -105,6 +123,10 @@ class QembSink(Sink):
     def append(self, batch: Batch) -> None:
         """Write the rows of a batch."""
         self._writer.append(batch.tokens, batch.vectors, batch.counts)
+
+    def append_buckets(self, vectors: NDArray[np.float32]) -> None:
+        """Write rows of subword buckets, once all words are through."""
+        self._writer.append_buckets(vectors)
 
     def finish(self) -> None:
         """Publish the file."""
