@@ -1,8 +1,8 @@
 # A reading of qemb.md in the language of Kaitai Struct (https://kaitai.io): informative; where the two differ, qemb.md is
 # right. CC-BY-4.0, as everything in this folder.
 #
-# Opening a file reads the header and the section table; a section is read when its `body` is asked for, and a body in
-# frames one frame at a time. Fields have the names, order and sizes of the tables in qemb.md.
+# Opening a file reads the header and the section table; a section is read when its `body` is asked for, one in frames when
+# its `frame_table` is, and then frame by frame. Fields have the names, order and sizes of the tables in qemb.md.
 #
 # Instances with an `-error` are rules: named after their requirement, in the order of the checks (QEMB-ORD-01), and
 # `-error` is the code that a reader owes where one is false. `is_valid` is all rules of a type: the header, the section
@@ -15,7 +15,6 @@ meta:
   license: CC-BY-4.0
   ks-version: "0.11"
   endian: le
-  bit-endian: le
 doc: |
   A vocabulary and its vectors: tokens, and for each of them a row of `dim` numbers, quantized or exact.
   Integers are little-endian (QEMB-CON-01) and may need 64 bits (QEMB-CON-03): a language whose numbers are doubles must
@@ -191,7 +190,8 @@ types:
         value: known and codec == 1
       frames:
         value: "raw_size / frame_size + (raw_size % frame_size == 0 ? 0 : 1)"
-        doc: Number of frames, where there are any.
+        doc: n, the number of frames (section 4).
+        if: framed
       previous_end:
         value: "index == 0 ? _root.header.table_end : _root.sections[index - 1].end"
       end:
@@ -270,9 +270,8 @@ types:
         pos: offset
         size: stored_size
         type:
-          switch-on: "framed ? \"frames\" : name"
+          switch-on: name
           cases:
-            '"frames"': frames(frames)
             '"QUAN"': quantization
             '"TRNS"': transform
             '"LEVL"': levels
@@ -289,22 +288,22 @@ types:
             '"NORM"': norms
             '"CNTS"': counts
             '"SUBW"': subword
+        if: not framed
         doc: |
-          The stored bytes, parsed. `META` (UTF-8 JSON, QEMB-MET-02), `TOKB` (the tokens, one after the other) and kinds
+          What a raw section holds. `META` (UTF-8 JSON, QEMB-MET-02), `TOKB` (the tokens, one after the other) and kinds
           that are not known are bytes.
-  frames:
-    doc-ref: "qemb.md, 4. Zstd frames"
-    params:
-      - id: count
-        type: u8
-    instances:
-      table:
-        pos: _io.size - 16 * count
-        type: frame_entry
+      frame_table:
+        io: _root._io
+        pos: offset + stored_size - 16 * frames
+        type: frame_entry(offset)
         repeat: expr
-        repeat-expr: count
+        repeat-expr: frames
+        if: framed
   frame_entry:
     doc-ref: "qemb.md, 4. Zstd frames"
+    params:
+      - id: section_offset
+        type: u8
     seq:
       - id: offset
         type: u8
@@ -317,7 +316,8 @@ types:
         doc: CRC-32C of the stored bytes (QEMB-FRM-04).
     instances:
       stored:
-        pos: offset
+        io: _root._io
+        pos: section_offset + offset
         size: size
         doc: |
           Raw bytes where there are `frame_size` of them (in the last frame, as many as are left); otherwise one Zstandard
@@ -429,11 +429,13 @@ types:
         value: >-
           level != level::linear
           or (linear.step >= 1
-            and -linear.step * (1 << (bits - 1)) - linear.bias >= -0x1000000
-            and -linear.step * (1 << (bits - 1)) - linear.bias <= 0x1000000
-            and linear.step * ((1 << (bits - 1)) - 1) - linear.bias >= -0x1000000
-            and linear.step * ((1 << (bits - 1)) - 1) - linear.bias <= 0x1000000)
-        doc: QEMB-QNT-07. The lowest and the highest level are within -2^24 to 2^24.
+            and -1.0 * linear.step * (1 << (bits - 1)) - linear.bias >= -0x1000000
+            and -1.0 * linear.step * (1 << (bits - 1)) - linear.bias <= 0x1000000
+            and 1.0 * linear.step * ((1 << (bits - 1)) - 1) - linear.bias >= -0x1000000
+            and 1.0 * linear.step * ((1 << (bits - 1)) - 1) - linear.bias <= 0x1000000)
+        doc: |
+          QEMB-QNT-07. The lowest and the highest level are within -2^24 to 2^24; 1.0 makes the products doubles, which hold
+          them exactly where integers have 32 bits.
         -error: invalid.quantization
       qnt_07_codebook:
         value: >-
@@ -453,7 +455,7 @@ types:
           level != level::decimal
           or (decimal.digits >= 1 and decimal.digits <= 9 and decimal.exponent_min >= -60
             and decimal.exponent_max >= decimal.exponent_min and decimal.exponent_max <= 38
-            and 2 * decimal.greatest_rank < (1 << bits / 2) * (1 << (bits - bits / 2)))
+            and 2 * decimal.greatest_rank < 1.0 * (1 << bits / 2) * (1 << (bits - bits / 2)))
         doc: QEMB-QNT-07
         -error: invalid.quantization
       qnt_07_ieee:
@@ -525,8 +527,8 @@ types:
         value: "[1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000][digits]"
         doc: 10^digits.
       greatest_rank:
-        value: power + (exponent_max - exponent_min) * 9 * (power / 10) - 1
-        doc: R, the rank of the greatest magnitude (6.3.4).
+        value: power + (exponent_max - exponent_min) * 9.0 * (power / 10) - 1
+        doc: R, the rank of the greatest magnitude (6.3.4), as a double.
   ieee_parameters:
     doc-ref: "qemb.md, QEMB-IEE-01"
     seq:
@@ -673,10 +675,10 @@ types:
     seq:
       - id: elements
         type:
-          switch-on: _io.size == 4 * (_root.header.tokens + 1)
+          switch-on: _io.size / (_root.header.tokens + 1)
           cases:
-            true: u4
-            false: u8
+            4: u4
+            8: u8
         repeat: expr
         repeat-expr: _root.header.tokens + 1
   token_index:

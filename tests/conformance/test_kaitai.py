@@ -209,7 +209,8 @@ def test_bodies_hold_the_bytes_of_their_sections(reader, tmp_path, options):
             stored = data[section.offset : section.offset + section.stored_size]
             body = section.body
             if section.framed:
-                assert b"".join(frame.stored for frame in body.table) == stored[: len(stored) - 16 * section.frames]
+                frames = b"".join(frame.stored for frame in section.frame_table)
+                assert frames == stored[: len(stored) - 16 * section.frames]
             elif section.name in {"CODE", *layout.HIGH_KINDS}:
                 assert len(body.rows) == len(vectors)
                 assert b"".join(body.rows) == stored
