@@ -298,6 +298,11 @@ class Embedding:
         return self._container.array("CNTS", "<u8") if "CNTS" in self._container.sections else None
 
     @property
+    def norms(self) -> NDArray[np.float32] | None:
+        """Euclidean norm of each row as it is stored, float32, shape (total_rows,); None where it is not."""
+        return self._container.array("NORM", "<f4") if "NORM" in self._container.sections else None
+
+    @property
     def subwords(self) -> Subwords | None:
         """How words that are no tokens are cut into n-grams; None where they have no vectors."""
         return self._subwords

@@ -179,9 +179,16 @@ def test_counts_metadata_and_info(emb, request):
 def test_a_file_without_what_is_optional():
     with qemb.open(bases.split().build()) as emb:
         assert emb.counts is None
+        assert emb.norms is None
         assert emb.metadata == {}
         assert np.array_equal(emb["y"], np.array(bases.SPLIT_ROWS[1], np.float32))
         assert "z" not in emb
+
+
+def test_norms_as_they_are_stored():
+    with qemb.open(bases.linear().build()) as emb:
+        assert emb.norms.dtype == np.float32
+        assert emb.norms.tolist() == pytest.approx(np.linalg.norm(bases.LINEAR_ROWS, axis=1).tolist())
 
 
 def test_rows_past_the_tokens_have_numbers_and_no_words():

@@ -29,9 +29,9 @@ def open_embedding(path: str) -> qemb.Embedding:
 
 
 def require_words(embedding: qemb.Embedding, words: Iterable[str], path: str) -> None:
-    """Raise `AnswerIsNoError` for the first word that is absent, with those that look like it."""
+    """Raise `AnswerIsNoError` for the first word that has no vector, with those that look like it."""
     for word in words:
-        if word not in embedding:
+        if embedding.get(word) is None:
             similar = suggest(embedding, word)
             hint = f"did you mean {', '.join(similar)}?" if similar else "check the spelling"
             raise AnswerIsNoError(f"the word {word!r} is not in {path}; {hint}")
