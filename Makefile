@@ -14,7 +14,7 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check lint format types spec package clean
+.PHONY: help demo test conformance bench check lint format types spec package clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ demo: $(VENV)/.demo ## convert GloVe 6B 50d and a freshly trained Word2Vec, and 
 
 test: $(VENV)/.dev ## run every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+conformance: $(VENV)/.dev ## build and run every implementation against the corpus
+	$(BIN)/python conformance/run.py --all
 
 bench: $(VENV)/.bench ## print every figure of docs/benchmarks.md; BENCH_ARGS chooses
 	$(BIN)/python -m qemb_tools.bench $(BENCH_ARGS)
@@ -38,8 +41,8 @@ format: $(VENV)/.dev ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-types: $(VENV)/.dev ## mypy --strict on the codec and the tools
-	$(BIN)/mypy --strict codec tools
+types: $(VENV)/.dev ## mypy --strict on the codec, the tools and the conformance runner
+	$(BIN)/mypy --strict
 
 spec: $(VENV)/.dev ## the tables of the spec are those of the declarations
 	$(BIN)/python spec/build.py --check

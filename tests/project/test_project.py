@@ -40,13 +40,18 @@ def test_the_codec_imports_nothing_above_it():
 
 
 def test_the_tools_import_only_the_codec_and_declared_packages():
-    declared = HARD_DEPENDENCIES | {"faiss", "gensim", "h5py", "pyarrow"}
+    declared = HARD_DEPENDENCIES | {"faiss", "gensim", "h5py", "pyarrow", "qemb", "qemb_conformance", "qemb_tools"}
     measured_beside = {"blosc2", "gguf", "pcodec", "rabitqlib", "scipy", "sklearn", "turbovec"}
     strangers = {
-        path: names - declared - {"qemb", "qemb_tools"} - (measured_beside if "/bench/" in path else set())
+        path: names - declared - (measured_beside if "/bench/" in path else set())
         for path, names in imports(ROOT / "tools").items()
     }
     assert {path: names for path, names in strangers.items() if names} == {}
+
+
+def test_the_conformance_runner_needs_nothing():
+    found = imports(ROOT / "conformance" / "qemb_conformance")
+    assert set().union(*found.values()) == {"qemb_conformance"}
 
 
 def test_import_qemb_loads_no_optional_package():

@@ -28,6 +28,8 @@ SDIST = [
     "codec/qemb/__init__.py",
     "codec/qemb/py.typed",
     "conformance/LICENSE",
+    "conformance/manifest.json",
+    "conformance/run.py",
     "docs/benchmarks.md",
     "pyproject.toml",
     "spec/LICENSE",
@@ -39,7 +41,14 @@ SDIST = [
     "tools/qemb_tools/cli.py",
     "tools/qemb_tools/py.typed",
 ]
-WHEEL = ["qemb/__init__.py", "qemb/py.typed", "qemb_tools/cli.py", "qemb_tools/py.typed"]
+WHEEL = [
+    "qemb/__init__.py",
+    "qemb/py.typed",
+    "qemb_conformance/cli.py",
+    "qemb_conformance/py.typed",
+    "qemb_tools/cli.py",
+    "qemb_tools/py.typed",
+]
 
 # written, read back and compared with what half a step of each row's scale allows
 ROUND_TRIP = """
@@ -104,7 +113,7 @@ def build(folder: Path) -> Path:
     missing = [name for name in WHEEL if name not in names]
     expect(not missing, f"{wheel.name} lacks {missing}")
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
-    expect(tops == {"qemb", "qemb_tools"}, f"{wheel.name} holds {sorted(tops)}")
+    expect(tops == {"qemb", "qemb_conformance", "qemb_tools"}, f"{wheel.name} holds {sorted(tops)}")
     expect(any(name.endswith(".dist-info/licenses/LICENSE") for name in names), f"{wheel.name} lacks its licence")
     expect("License-Expression: MIT\n" in metadata, "the wheel does not say its licence")
     print(f"built {sdist.name} and, from it, {wheel.name}")
@@ -128,6 +137,12 @@ def use(wheel: Path, folder: Path) -> None:
     run(qemb, "convert", "words.txt", "words.qemb", cwd=folder)
     expect("king" in run(qemb, "nearest", "words.qemb", "queen", cwd=folder), "qemb nearest does not find king")
     print("qemb info, convert and nearest run")
+
+    printed = run(qemb, "conformance", cwd=folder, code=2)
+    expect("--corpus" in printed and len(printed.splitlines()) == 1, f"the corpus is not asked for:\n{printed}")
+    command = [qemb, "conformance", "--corpus", ROOT / "conformance", "--only", "valid/linear/*"]
+    expect("good" in run(*command, cwd=folder), "qemb conformance does not run the corpus of the checkout")
+    print("qemb conformance runs")
 
     model = KeyedVectors(vector_size=3)
     model.add_vectors(["king", "queen"], np.eye(2, 3, dtype=np.float32))
