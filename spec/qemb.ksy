@@ -43,7 +43,7 @@ instances:
     type: section_entry(_index)
     size: 40
     repeat: until
-    repeat-until: _.name == "QUAN" or _index + 1 >= header.section_count
+    repeat-until: _.name == "QUAN" or _.index + 1 >= header.section_count
     doc: Entries up to that of `QUAN`, which every file has (QEMB-SEC-01), in any place.
   quantization:
     pos: up_to_quantization.last.offset
