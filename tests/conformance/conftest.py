@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 
 import pytest
 
 
+def lacking(reason):
+    """Skip a test for what the machine does not have; fail it in CI, which has everything."""
+    pytest.fail(reason) if os.environ.get("QEMB_CI") == "1" else pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def require():
-    """Skip a test where the machine lacks a program; fail it in CI, which has all of them."""
+    """Asks for programs."""
 
     def programs(*names):
         missing = [name for name in names if shutil.which(name) is None]
         if missing:
-            reason = f"needs {', '.join(missing)}"
-            pytest.fail(reason) if os.environ.get("QEMB_CI") == "1" else pytest.skip(reason)
+            lacking(f"needs {', '.join(missing)}")
 
     return programs
+
+
+@pytest.fixture(scope="session")
+def npm_ci(require):
+    """Fetches what a folder's package-lock.json lists, and runs nothing of it."""
+
+    def fetch(folder):
+        require("node", "npm")
+        command = ["npm", "ci", "--ignore-scripts", "--silent", "--prefix", folder]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            lacking("npm cannot fetch packages")
+
+    return fetch

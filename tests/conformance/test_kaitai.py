@@ -27,14 +27,14 @@ STRUCTURES = {"QUAN": "quantization", "TRNS": "transform", "SUBW": "subword"}
 
 
 @pytest.fixture(scope="module")
-def folder(require, tmp_path_factory):
+def folder(npm_ci, tmp_path_factory):
     """The implementation, built in a copy, so that nothing else builds in the same place."""
-    require("node", "npm")
     root = tmp_path_factory.mktemp("kaitai")
     shutil.copytree(ROOT / FOLDER, root / FOLDER, ignore=shutil.ignore_patterns("build", "node_modules"))
     (root / "spec").mkdir()
     shutil.copy(ROOT / "spec" / "qemb.ksy", root / "spec")
-    subprocess.run(["npm", "ci", "--silent", "--prefix", root / FOLDER], check=True)
+    npm_ci(root / FOLDER)
+    subprocess.run(["node", root / FOLDER / "build.mjs"], check=True)
     return root / FOLDER
 
 
