@@ -189,6 +189,132 @@ def test_the_table_of_a_whole_model(read, tmp_path, same_floats):
     same_floats(table.vectors, MATRIX)
 
 
+def test_the_table_is_told_by_its_number_of_rows(read, tmp_path, words, same_floats):
+    """CLIP has two tables whose names end the same; models pad the one of tokens."""
+    padded = np.concatenate([MATRIX, np.zeros((3, 3), np.float32)])
+    path = tmp_path / "clip.safetensors"
+    tensors = {
+        "embeddings.token_embedding.weight": ("F32", [8, 3], padded.tobytes()),
+        "embeddings.position_embedding.weight": ("F32", [2, 3], bytes(24)),
+    }
+    path.write_bytes(safetensors(tensors))
+    table = read(path, tokens=words)
+    assert table.metadata["tensor"] == "embeddings.token_embedding.weight"
+    same_floats(table.vectors, MATRIX)
+
+
+@pytest.fixture
+def sharded(tmp_path):
+    """A checkpoint of two files, as transformers writes it."""
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    (tmp_path / shards[0]).write_bytes(safetensors({"model.layers.0.weight": ("F32", [1, 1], bytes(4))}))
+    (tmp_path / shards[1]).write_bytes(
+        safetensors({"model.embed_tokens.weight": ("BF16", [5, 3], BFLOAT16.tobytes()), "b": ("F32", [1], bytes(4))})
+    )
+    weights = {"model.layers.0.weight": shards[0], "model.embed_tokens.weight": shards[1], "b": shards[1]}
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {"total_size": 38}, "weight_map": weights}))
+    (tmp_path / "vocab.txt").write_text("".join(word + "\n" for word in WORDS))
+    return tmp_path
+
+
+def test_a_sharded_checkpoint(read, qemb, sharded, same_floats):
+    expected = (BFLOAT16.astype(np.uint32) << 16).view(np.float32)
+    for path in (sharded, sharded / "model.safetensors.index.json"):
+        table = read(path)
+        assert (table.words, table.metadata["tensor"]) == (WORDS, "model.embed_tokens.weight")
+        same_floats(table.vectors, expected)
+    assert qemb("info", sharded).stdout.splitlines() == [
+        "--dataset model.layers.0.weight  1 x 1 F32  safetensors  words: vocab.txt",
+        "--dataset model.embed_tokens.weight  5 x 3 BF16  safetensors  words: vocab.txt",
+    ]
+    # whoever wants the table needs its shard only
+    (sharded / "model-00001-of-00002.safetensors").unlink()
+    assert read(sharded).words == WORDS
+    (sharded / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(UsageError) as caught:
+        read(sharded)
+    assert str(caught.value) == (
+        f"{sharded / 'model-00002-of-00002.safetensors'} does not exist; model.embed_tokens.weight is in it, "
+        "by model.safetensors.index.json: fetch it too"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[]", '{"weight_map": 1}', '{"weight_map": {"a": "../b.safetensors"}}', '{"weight_map": {"a": 1}}'],
+)
+def test_an_index_that_is_none(read, sharded, content):
+    (sharded / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(InvalidError, match="the index does not say which tensor is in which file beside it"):
+        read(sharded)
+
+
+TOKENIZER = json.dumps({"model": {"type": "WordPiece", "vocab": {word: i for i, word in enumerate(WORDS)}}})
+
+
+@pytest.mark.parametrize("inner", [".", "", "0_StaticEmbedding"])
+def test_a_static_embedding_of_sentence_transformers(read, tmp_path, same_floats, inner):
+    folder = tmp_path / inner
+    folder.mkdir(exist_ok=True)
+    (folder / "model.safetensors").write_bytes(safetensors({"embedding.weight": ("F32", [5, 3], MATRIX.tobytes())}))
+    (folder / "tokenizer.json").write_text(TOKENIZER)
+    module = {"idx": 0, "name": "0", "path": inner, "type": "sentence_transformers.models.StaticEmbedding"}
+    (tmp_path / "modules.json").write_text(json.dumps([module]))
+    table = read(tmp_path)
+    assert table.words == WORDS
+    same_floats(table.vectors, MATRIX)
+
+
+def test_a_folder_of_modules_elsewhere_is_not_followed(read, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "model.safetensors").write_bytes(safetensors({"a": ("F32", [5, 3], MATRIX.tobytes())}))
+    for path in ("..", "/", "x/../.."):
+        (tmp_path / "a" / "modules.json").write_text(json.dumps([{"path": path}]))
+        with pytest.raises(UsageError, match="is a folder; name a file in it"):
+            read(tmp_path / "a")
+
+
+def test_model2vecs_quantized_vocabulary(read, tmp_path, same_floats):
+    """Rows are shared by a mapping, and multiplied by weights of the tokens: as `StaticModel` does it."""
+    mapping, weights = np.array([0, 1, 0, 1, 2]), np.linspace(0.1, 2, 5).astype(np.float32)
+    tensors = {
+        "embeddings": ("F32", [3, 3], MATRIX[:3].tobytes()),
+        "mapping": ("I64", [5], mapping.astype("<i8").tobytes()),
+        "weights": ("F32", [5], weights.tobytes()),
+    }
+    (tmp_path / "tokenizer.json").write_text(TOKENIZER)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(safetensors(tensors))
+    same_floats(read(tmp_path).vectors, MATRIX[mapping] * weights[:, None])
+    path.write_bytes(safetensors({name: tensors[name] for name in ("embeddings", "mapping")}))
+    same_floats(read(tmp_path).vectors, MATRIX[mapping])
+    whole = {"embeddings": ("F32", [5, 3], MATRIX.tobytes()), "weights": ("F64", [5], weights.astype("<f8").tobytes())}
+    path.write_bytes(safetensors(whole))
+    table = read(tmp_path)
+    same_floats(table.vectors, (MATRIX * weights.astype(np.float64)[:, None]).astype(np.float32))
+    assert table.notes == ["the values are float64; they were rounded to float32"]
+    for name, wrong, message in (
+        ("mapping", ("I64", [5], np.array([0, 1, 0, 1, 3]).tobytes()), "mapping names rows that are not among 3"),
+        ("mapping", ("I64", [5], np.array([0, 1, 0, -1, 2]).tobytes()), "mapping names rows that are not among 3"),
+        ("mapping", ("F32", [5], weights.tobytes()), "mapping is not a list of row numbers"),
+        ("weights", ("F32", [4], weights[:4].tobytes()), "weights are not 5 numbers"),
+    ):
+        path.write_bytes(safetensors(tensors | {name: wrong}))
+        with pytest.raises(InvalidError, match=message):
+            read(tmp_path)
+
+
+def test_tokens_in_the_file_that_do_not_add_up(read, tmp_path):
+    path = tmp_path / "a.safetensors"
+    for lengths in ([1, 1, 1, 1, 2], [1, 1, 1, 3, -1]):
+        stored = np.array(lengths, "<i4").tobytes()
+        tensors = {"embeddings": ("F32", [5, 3], MATRIX.tobytes()), "token_lengths": ("I32", [5], stored)}
+        path.write_bytes(safetensors(tensors | {"token_bytes": ("U8", [5], b"abcde")}))
+        with pytest.raises(InvalidError, match="the lengths of the tokens do not add up"):
+            read(path)
+
+
 def test_safetensors_must_be_told_which(read, tmp_path, words):
     path = tmp_path / "model.safetensors"
     path.write_bytes(safetensors({"a": ("F32", [5, 3], MATRIX.tobytes()), "b": ("F32", [5, 3], MATRIX.tobytes())}))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import qemb
 from qemb_tools import (
+    arrow,
     faiss_index,
     fasttext_bin,
     gensim_model,
@@ -43,7 +44,8 @@ class Target:
 class Format:
     """A format: ``sniff`` looks at the first bytes and the path, ``read`` and ``write`` are None where not offered.
 
-    ``options`` are the fields of `ReadOptions` that reading it has a use for; ``tables`` lists what a file holds.
+    ``options`` are the fields of `ReadOptions` that reading it has a use for; ``tables`` lists what a file holds;
+    ``folder`` says that it may be a folder.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Format:
     read: Callable[[str, ReadOptions], Source] | None = None
     write: Callable[[Target], Sink] | None = None
     tables: Callable[[str], list[Found]] | None = None
+    folder: bool = False
 
 
 _LINES = ("encoding", "keep_bytes", "skip_bad")
@@ -79,7 +82,7 @@ FORMATS = (
     ),
     Format(
         "npz", "numpy arrays: a matrix and its words", (".npz",),
-        options=_MATRICES, sniff=npy.sniff_npz, read=npy.open_npz,
+        options=_MATRICES, sniff=npy.sniff_npz, read=npy.open_npz, write=lambda t: npy.NpzSink(t.path, t.dim),
     ),
     Format(
         "gguf", "the token table of a llama.cpp model, its blocks kept", (".gguf",),
@@ -92,6 +95,7 @@ FORMATS = (
     Format(
         "gensim", "KeyedVectors, Word2Vec, Doc2Vec, FastText as gensim saves them", (".model", ".kv", ".wv"),
         sniff=gensim_model.sniff, read=gensim_model.open_model,
+        write=lambda t: gensim_model.KeyedVectorsSink(t.path, t.dim),
     ),
     Format(
         "fasttext-bin", "fastText .bin and .ftz: words and subword buckets, product codes kept", (".ftz",),
@@ -107,8 +111,20 @@ FORMATS = (
         options=_MATRIX, sniff=llama2c.sniff, read=llama2c.open_table,
     ),
     Format(
-        "safetensors", "a token table in safetensors, or a model2vec folder", (".safetensors",),
-        options=_MATRICES, sniff=safetensors.sniff, read=safetensors.open_tensors,
+        "safetensors", "token tables, also of a model's folder: sharded, model2vec, sentence-transformers",
+        (".safetensors",),
+        options=_MATRICES, sniff=safetensors.sniff, read=safetensors.open_tensors, tables=safetensors.list_tables,
+        write=lambda t: safetensors.SafetensorsSink(t.path, t.dim, t.metadata), folder=True,
+    ),
+    Format(
+        "parquet", "a column of strings and one of vectors, or a wide frame", (".parquet", ".pq"), "parquet",
+        options=_MATRICES, sniff=arrow.sniff_parquet, read=arrow.ArrowSource, tables=arrow.list_tables,
+        write=lambda t: arrow.ArrowSink(t.path, t.dim, t.metadata, parquet=True),
+    ),
+    Format(
+        "arrow", "the same in Arrow's own files (Feather) and streams", (".arrow", ".arrows", ".feather"), "parquet",
+        options=_MATRICES, sniff=arrow.sniff_arrow, read=arrow.ArrowSource, tables=arrow.list_tables,
+        write=lambda t: arrow.ArrowSink(t.path, t.dim, t.metadata, parquet=False),
     ),
     Format(
         "text", "word2vec text, GloVe, fastText .vec; - is standard input", (".vec", ".txt"),
@@ -147,8 +163,10 @@ def recognize(path: str) -> Format:
     qemb.InvalidError
         It is empty, or no format that is known.
     """
-    if Path(path).is_dir() and safetensors.sniff(b"", path):
-        return by_name("safetensors")
+    if Path(path).is_dir():
+        for format_ in FORMATS:
+            if format_.folder and format_.sniff is not None and format_.sniff(b"", path):
+                return format_
     if is_pipe(path):
         return by_name("text")  # what is looked at would be gone when it is read
     check_file(path)

@@ -2,11 +2,18 @@
 
 gensim saves pickles. They are read inertly (see ``inert_pickle``): nothing in the file is run, gensim is not needed,
 and models that today's gensim refuses are read as well.
+
+What is written is a `KeyedVectors`, saved by gensim itself.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle  # for its error; files are read by inert_pickle
+import secrets
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -14,9 +21,10 @@ import numpy as np
 
 import qemb
 from qemb_tools.inert_pickle import Record, as_array, load
-from qemb_tools.interface import ReadOptions, Source, source_error
+from qemb_tools.interface import Batch, ReadOptions, Sink, Source, missing_extra, source_error
 from qemb_tools.matrix import MatrixSource
 from qemb_tools.ngrams import Ngrams
+from qemb_tools.spool import Spool
 from qemb_tools.stream import is_compressed, open_bytes
 
 if TYPE_CHECKING:
@@ -163,3 +171,58 @@ def _ngrams(vectors: Record, model: Record, prefix: str, *, compressed: bool) ->
     if grams is None or len(grams) != buckets or not 1 <= max(1, shortest) <= longest:
         return None
     return Ngrams(qemb.Subwords(max(1, shortest), longest), buckets, grams)
+
+
+class KeyedVectorsSink(Sink):
+    """Files that `KeyedVectors.load` opens: a pickle, and beside it ``.vectors.npy`` where gensim finds it large.
+
+    gensim saves into a folder beside the target. The arrays are moved to their places first, the pickle last: without
+    it nothing can be loaded.
+    """
+
+    def __init__(self, path: str, dim: int) -> None:
+        try:
+            from gensim.models import KeyedVectors
+        except ImportError:
+            raise missing_extra("gensim", "gensim") from None
+        self.notes = []
+        self._vectors = KeyedVectors(dim)
+        self._path = Path(os.path.realpath(path))
+        if self._path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "the target is a folder", path)
+        self._spool = Spool(str(self._path), dim)
+        # the name is in the file too, so it must be the same: the folder is what is other
+        self._folder = self._path.with_name(f".{self._path.name[:40]}.{secrets.token_hex(4)}.part")
+
+    def append(self, batch: Batch) -> None:
+        """Take the rows of a batch."""
+        self._spool.append(batch)
+
+    def finish(self) -> None:
+        """Let gensim save, and publish the files."""
+        tokens = [token.decode("utf-8", "surrogateescape") for token in self._spool.tokens]
+        vectors = self._vectors
+        vectors.index_to_key, vectors.key_to_index = tokens, {token: row for row, token in enumerate(tokens)}
+        vectors.vectors, vectors.next_index = self._spool.vectors(), len(tokens)
+        counts = self._spool.counts
+        if counts is not None:
+            vectors.expandos["count"] = counts.astype(np.int64)
+        self._folder.mkdir()
+        vectors.save(str(self._folder / self._path.name))
+        published = []
+        try:
+            for file in sorted(self._folder.iterdir(), key=lambda file: file.name == self._path.name):
+                with open(file, "rb") as stream:
+                    os.fsync(stream.fileno())
+                os.replace(file, self._path.with_name(file.name))
+                published.append(self._path.with_name(file.name))
+        except BaseException:
+            for file in published:
+                file.unlink()
+            raise
+
+    def abort(self) -> None:
+        """Throw away what was written."""
+        self._spool.close()
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._folder)
