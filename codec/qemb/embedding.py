@@ -358,8 +358,10 @@ class Embedding:
         *,
         compress: bool | None = None,
         metadata: Mapping[str, Any] | None = None,
+        rows: ArrayLike | None = None,
+        tokens: Sequence[str | bytes] | None = None,
     ) -> None:
-        """Write the same rows, codes and tokens into another file; nothing is quantized again.
+        """Write the same codes into another file: nothing is quantized again.
 
         Parameters
         ----------
@@ -369,19 +371,30 @@ class Embedding:
             Whether to store sections in zstd frames, each where that saves 3% of it at least. As it is where left out.
         metadata : mapping, optional
             What is stored instead of this file's metadata.
+        rows : array of int, optional
+            Numbers of the rows to keep, in their new order; all where left out. Subword buckets are always kept.
+        tokens : sequence of str or bytes, optional
+            What the rows are called; as they are where left out.
 
         Raises
         ------
         QembError
-            A section of this file is damaged, or the metadata cannot be stored. No file is written.
+            A section of this file is damaged, the metadata cannot be stored, a row to keep is not that of a token, or
+            a token comes twice. No file is written.
         OSError
             The file cannot be created.
         """
-        from qemb.rewrite import rewrite
+        from qemb.rewrite import Choice, rewrite
         from qemb.rows import encode_metadata
 
         encoded = encode_metadata(self.metadata if metadata is None else metadata)
-        rewrite(self._container, self._quantization, path, compress=compress, metadata=encoded)
+        choice = None
+        if rows is not None or tokens is not None:
+            numbers = np.arange(len(self)) if rows is None else np.asarray(rows, np.int64).reshape(-1)
+            if tokens is None:
+                tokens = [self.tokens.raw(int(row)) for row in numbers]
+            choice = Choice(self._container, numbers, tokens)
+        rewrite(self._container, self._quantization, path, compress=compress, metadata=encoded, choice=choice)
 
     def close(self) -> None:
         """Let go of the file. Arrays that were handed out stay good; everything else raises ValueError from now on."""

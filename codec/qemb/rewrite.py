@@ -1,18 +1,22 @@
-"""Writing a file again with its sections stored otherwise: rows, codes and tokens stay as they are."""
+"""Writing a file again: sections stored otherwise, some of its rows, other tokens for them. Codes stay as they are."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from qemb.container import ContainerWriter
+from qemb.decode import EXCEPTION
+from qemb.errors import InvalidError
 from qemb.frames import whole_rows
 from qemb.layout import HIGH_KINDS, KINDS, ExceptionEntry, Group
+from qemb.vocabulary import VocabularyBuilder, check_indexable
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from qemb.container import Container
@@ -30,6 +34,7 @@ def rewrite(
     *,
     compress: bool | None,
     metadata: bytes | None,
+    choice: Choice | None = None,
 ) -> None:
     """Write a file of the same contents; `qemb.Embedding.save` is the public name, and says what the arguments mean.
 
@@ -43,15 +48,74 @@ def rewrite(
         for section in kept:
             container.check_section(section)
             row_bytes = _row_bytes(section, quantization, container.header.rows)
-            pieces = _Pieces(container, section)
+            pieces = _Pieces(container, section) if choice is None else choice.pieces(container, section, quantization)
             _add(writer, section.kind, pieces, _frame_size(section, compress, row_bytes) if row_bytes else 0)
         header = container.header
-        writer.finish(
-            rows=header.rows, tokens=header.tokens, dim=header.dim, required_features=header.required_features
-        )
+        rows, tokens, features = header.rows, header.tokens, header.required_features
+        if choice is not None:
+            rows, tokens, features = len(choice.rows), len(choice.vocabulary), choice.vocabulary.required_features
+        writer.finish(rows=rows, tokens=tokens, dim=header.dim, required_features=features)
     except BaseException:
         writer.abort()
         raise
+
+
+class Choice:
+    """Some rows of a file, in any order, and what they are called; subword buckets follow them.
+
+    Raises
+    ------
+    InvalidError
+        A number is not the row of a token, or not as many tokens as rows; a token comes twice or is too long.
+    """
+
+    def __init__(self, container: Container, rows: NDArray[np.int64], tokens: Sequence[str | bytes]) -> None:
+        header = container.header
+        if len(rows) != len(tokens):
+            raise InvalidError("invalid.shape", f"{len(tokens):,} tokens for {len(rows):,} rows")
+        if bool(((rows < 0) | (rows >= header.tokens)).any()):
+            raise InvalidError("invalid.shape", f"a row to keep is not one of {header.tokens:,} tokens")
+        self.vocabulary = VocabularyBuilder()
+        for number, token in enumerate(tokens if not self.vocabulary.extend(tokens) else ()):
+            if not self.vocabulary.add(token, number):
+                raise InvalidError("invalid.duplicate_token", f"{token!r} came before", where=f"row {number}")
+        self._of_tokens = rows
+        self.rows = np.concatenate([rows, np.arange(header.tokens, header.rows)])
+
+    def pieces(
+        self, container: Container, section: Section, quantization: Quantization
+    ) -> Iterable[bytes | NDArray[np.uint8]]:
+        """The raw bytes of a section of the new file."""
+        kind = section.kind
+        if kind in ("TOKO", "TOKB", "INDX"):
+            return [self._vocabulary(kind).view(np.uint8)]
+        if kind == "CNTS":
+            return [container.array("CNTS", "<u8")[self._of_tokens].view(np.uint8)]
+        if kind == "EXCP":
+            return [self._exceptions(container).view(np.uint8)]
+        if section.raw_size and _is_by_row(kind, quantization):
+            return _Rows(container, kind, section.raw_size // container.header.rows, self.rows)
+        return _Pieces(container, section)
+
+    def _vocabulary(self, kind: str) -> NDArray[np.uint8] | NDArray[np.uint32] | NDArray[np.uint64]:
+        if kind == "TOKB":
+            return self.vocabulary.data()
+        if kind == "TOKO":
+            return self.vocabulary.offsets()
+        check_indexable(len(self.vocabulary))
+        return self.vocabulary.index()
+
+    def _exceptions(self, container: Container) -> NDArray[np.void]:
+        """The exceptions of the rows that are kept, in their new order."""
+        entries = container.array("EXCP", EXCEPTION)
+        dim = container.header.dim
+        place = np.full(container.header.rows, -1, np.int64)
+        place[self.rows] = np.arange(len(self.rows))
+        old, column = np.divmod(entries["position"].astype(np.int64), dim)
+        new = place[old]
+        kept = entries[new >= 0].copy()
+        kept["position"] = (new * dim + column)[new >= 0]
+        return np.asarray(kept[np.argsort(kept["position"], kind="stable")])
 
 
 def _add(writer: ContainerWriter, kind: str, pieces: Iterable[bytes | NDArray[np.uint8]], frame_size: int) -> None:
@@ -74,10 +138,27 @@ def _row_bytes(section: Section, quantization: Quantization, rows: int) -> int:
     """Bytes that belong together; 0 for a section that is always stored raw."""
     if not section.raw_size or section.kind in _STRUCTURES:
         return 0
-    groups = {"SCAL": quantization.scale_group, "OFFS": quantization.offset_group}
-    if section.kind in ("CODE", *HIGH_KINDS) or groups.get(section.kind) in (Group.ROW, Group.BLOCK):
+    if _is_by_row(section.kind, quantization):
         return section.raw_size // rows
     return int(ExceptionEntry.sizeof()) if section.kind == "EXCP" else 1
+
+
+def _is_by_row(kind: str, quantization: Quantization) -> bool:
+    """Whether a section holds as many bytes for each row."""
+    groups = {"SCAL": quantization.scale_group, "OFFS": quantization.offset_group}
+    return kind in ("CODE", "NORM", *HIGH_KINDS) or groups.get(kind) in (Group.ROW, Group.BLOCK)
+
+
+class _Rows:
+    """Rows picked out of a section, a mebibyte at a time, as often as they are asked for."""
+
+    def __init__(self, container: Container, kind: str, stride: int, rows: NDArray[np.int64]) -> None:
+        self._container, self._kind, self._stride, self._rows = container, kind, stride, rows
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        step = max(1, _PIECE // self._stride)
+        for start in range(0, len(self._rows), step):
+            yield self._container.read_rows(self._kind, self._stride, self._rows[start : start + step])
 
 
 class _Pieces:

@@ -97,10 +97,42 @@ def test_dry_run_writes_nothing(qemb, tmp_path):
     assert "bits=9 does not exist" in bad
 
 
-def test_codes_are_not_kept_where_rows_change(qemb, tmp_path):
+@pytest.mark.parametrize(
+    "options",
+    [{"bits": 4}, {"scheme": "exact"}, {"bits": 4, "compress": True}, {"bits": 2, "scale": "block", "block": 8}],
+)
+def test_codes_are_kept_where_rows_are_chosen(qemb, tmp_path, options):
+    draw = np.random.default_rng(0)
+    rows = draw.normal(size=(500, 24)).round(2).astype(np.float32)
+    rows[7, 3] = -0.0
+    words = [f"Word{n}" for n in range(500)]
+    codec.write(tmp_path / "in.qemb", words, rows, counts=np.arange(500), **options)
+    said = qemb("convert", "in.qemb", "out.qemb", "--filter", "[37]$", "--lower", "--top", "60").stdout
+    with codec.open(tmp_path / "in.qemb") as before, codec.open(tmp_path / "out.qemb") as after:
+        after.verify()
+        chosen = [n for n in range(500) if n % 10 in (3, 7)][:60]
+        assert list(after) == [f"word{n}" for n in chosen]
+        assert after.matrix().tobytes() == before.rows(chosen).tobytes()
+        assert after.counts.tolist() == chosen
+        assert (after.info.bits, after.info.scheme) == (before.info.bits, before.info.scheme)
+    assert "60 rows x 24" in said
+    assert "kept as they were" in said
+
+
+def test_codes_of_others_are_kept_too(qemb, tmp_path):
+    codes, scales = np.arange(-60, 60, dtype=np.int8).reshape(30, 4), np.linspace(1, 2, 30, dtype=np.float32)
+    np.savez(tmp_path / "in.npz", vectors=codes, scales=scales, words=np.arange(30).astype("U"))
+    said = qemb("convert", "in.npz", "out.qemb", "--filter", "5").stdout
+    with codec.open(tmp_path / "out.qemb") as emb:
+        assert list(emb) == ["5", "15", "25"]
+        assert np.array_equal(emb["15"], codes[15] * scales[15])
+    assert "kept as they were: int8" in said
+
+
+def test_values_that_change_are_quantized_again(qemb, tmp_path):
     codec.write(tmp_path / "in.qemb", ["a", "b"], np.eye(2, 32), bits=4)
-    said = qemb("convert", "in.qemb", "out.qemb", "--top", "1").stderr
-    assert "note: the values are quantized again, since rows are changed; --bits and --scheme say how" in said
+    said = qemb("convert", "in.qemb", "out.qemb", "--normalize").stderr
+    assert "note: the values are quantized again, since they are changed; --bits and --scheme say how" in said
 
 
 @pytest.mark.parametrize(
@@ -122,4 +154,8 @@ def test_wrong_options(qemb, tmp_path, options, message):
 
 def test_nothing_left(qemb, tmp_path):
     (tmp_path / "table.txt").write_bytes(TABLE)
-    assert "there are no rows" in qemb("convert", "table.txt", "out.qemb", "--filter", "xyz", code=1).stderr
+    codec.write(tmp_path / "in.qemb", ["a", "b"], np.eye(2, 32), bits=4)
+    for source in ("table.txt", "in.qemb"):
+        said = qemb("convert", source, "out.qemb", "--filter", "xyz", code=2).stderr
+        assert said == "qemb: none of the rows is left; check --words and --filter\n"
+        assert not (tmp_path / "out.qemb").exists()

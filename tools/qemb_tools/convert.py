@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from qemb_tools.edit import EditedSource, Edits
+from qemb_tools.edit import EditedSource, Edits, nothing_left
 from qemb_tools.formats import Target, create_sink, format_to_write, open_source
 from qemb_tools.gensim_model import from_object
 from qemb_tools.interface import Batch, Kept, ReadOptions, Sink, Source, UsageError, source_error
@@ -155,7 +155,8 @@ def _write(
         kept = None
     if kept is not None:
         metadata |= {KEPT: kept.name} if kept.name else {}
-        if not kept.options and table.rows and not dry_run:
+        # rows that are chosen may be none, which shows only where they are read
+        if not kept.options and table.rows != 0 and not dry_run:
             return _keep(table, kept, target, metadata, writer, show_progress=show_progress)
         writer = kept.options | writer
     rows = 0
@@ -176,11 +177,9 @@ def _write(
             for vectors in table.buckets():
                 sink.append_buckets(vectors)
         if not rows:
-            edited = isinstance(table, EditedSource)
-            advice = (
-                "none is left of its rows; check --words and --filter" if edited else "check that the file is whole"
-            )
-            raise source_error(f"there are no rows; {advice}", where)
+            if isinstance(table, EditedSource):
+                raise nothing_left()
+            raise source_error("there are no rows; check that the file is whole", where)
     duplicates, scheme = distinct.dropped, ""
     if isinstance(sink, QembSink):
         duplicates, scheme = sink.duplicates, describe(target, kept)

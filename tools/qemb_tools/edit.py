@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,9 +18,11 @@ from qemb_tools.stream import open_bytes
 from qemb_tools.tokens import show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from qemb_tools.interface import Choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,11 @@ class Edits:
         return self.words is not None or self.pattern is not None or self.top is not None
 
     @property
+    def keeps_values(self) -> bool:
+        """Whether the values of the rows that are taken stay as they are."""
+        return self.truncate is None and self.merge == "first" and not self.normalize
+
+    @property
     def renames(self) -> bool:
         """Whether tokens are called otherwise afterwards."""
         return self.rename is not None or self.replace is not None or self.lower
@@ -90,6 +97,55 @@ class Edits:
         if self.replace is not None:
             text = self.replace[0].sub(self.replace[1], text)
         return (text.lower() if self.lower else text).encode("utf-8", "surrogateescape")
+
+
+class _Chooser:
+    """Says of the tokens of successive rows which are taken, and what they are called."""
+
+    def __init__(self, edits: Edits) -> None:
+        self._edits = edits
+        self._missing = set(edits.words or ())
+        self._taken: set[bytes] = set()
+
+    @property
+    def full(self) -> bool:
+        """Whether no further tokens are taken."""
+        return len(self._taken) == self._edits.top
+
+    def __call__(self, tokens: Sequence[bytes]) -> tuple[list[int], list[bytes]]:
+        """Positions of those that are taken, and their new names."""
+        edits = self._edits
+        self._missing.difference_update(tokens)
+        rows, names = [], []
+        for row, token in enumerate(tokens):
+            if not self._wanted(token):
+                continue
+            name = edits.renamed(token)
+            if edits.top is not None and name not in self._taken:
+                if self.full:
+                    continue
+                self._taken.add(name)
+            rows.append(row)
+            names.append(name)
+        return rows, names
+
+    def _wanted(self, token: bytes) -> bool:
+        edits = self._edits
+        if edits.words is not None and token not in edits.words:
+            return False
+        return edits.pattern is None or edits.pattern.search(token.decode("utf-8", "surrogateescape")) is not None
+
+    def notes(self) -> list[str]:
+        """What was asked for and is not there, once all tokens were seen."""
+        if not self._missing or self.full:
+            return []
+        some = ", ".join(map(show, sorted(self._missing)[:3]))
+        return [f"words asked for that the source does not have: {len(self._missing):,}, such as {some}"]
+
+
+def nothing_left() -> UsageError:
+    """The error where no row is taken."""
+    return UsageError("none of the rows is left; check --words and --filter")
 
 
 class EditedSource(Source):
@@ -116,8 +172,10 @@ class EditedSource(Source):
             source.notes.append("subword buckets were left out: what is made of them would not be that of the words")
         self.metadata = source.metadata
         self.notes = source.notes
-        if source.kept is not None and not source.kept.options:
-            self.notes.append("the values are quantized again, since rows are changed; --bits and --scheme say how")
+        if edits.keeps_values:
+            self.kept = source.kept
+        elif source.kept is not None and not source.kept.options:
+            self.notes.append("the values are quantized again, since they are changed; --bits and --scheme say how")
 
     def close(self) -> None:
         """Release the file."""
@@ -135,6 +193,31 @@ class EditedSource(Source):
             batches = (Batch(b.tokens, _normalized(b.vectors), b.counts) for b in batches)
         return batches
 
+    def keep(
+        self,
+        path: str,
+        metadata: dict[str, Any],
+        *,
+        compress: bool | None,
+        progress: Callable[[int], object],
+        choose: Choose | None = None,
+    ) -> int:
+        """Write the codes of the rows that are taken, as they are."""
+        if choose is not None:
+            raise AssertionError("edits are not edited again")
+        chooser = _Chooser(self._edits)
+
+        def chosen(tokens: Sequence[bytes]) -> tuple[list[int], list[bytes]]:
+            rows, names = chooser(tokens)
+            if not rows:
+                raise nothing_left()
+            self.rows = len(rows)
+            return rows, names
+
+        duplicates = self._source.keep(path, metadata, compress=compress, progress=progress, choose=chosen)
+        self.notes += chooser.notes()
+        return duplicates
+
     def buckets(self) -> Iterator[NDArray[np.float32]]:
         """Yield the rows of subword buckets."""
         return (vectors[:, : self.dim] for vectors in self._source.buckets())
@@ -142,36 +225,16 @@ class EditedSource(Source):
     def _chosen(self) -> Iterator[Batch]:
         """The rows that are taken, under their new tokens."""
         edits = self._edits
-        missing = set(edits.words or ())
-        taken: set[bytes] = set()
+        chooser = _Chooser(edits)
         for batch in self._source.batches():
-            missing.difference_update(batch.tokens)
-            rows, tokens = [], []
-            for row, token in enumerate(batch.tokens):
-                if not self._wanted(token):
-                    continue
-                new = edits.renamed(token)
-                if edits.top is not None and new not in taken:
-                    if len(taken) == edits.top:
-                        continue
-                    taken.add(new)
-                rows.append(row)
-                tokens.append(new)
+            rows, tokens = chooser(batch.tokens)
             if len(rows) == len(batch.tokens):
                 yield Batch(tokens, batch.vectors, batch.counts)
             elif rows:
                 yield Batch(tokens, batch.vectors[rows], None if batch.counts is None else batch.counts[rows])
-            if edits.merge == "first" and len(taken) == edits.top:
+            if chooser.full and edits.merge == "first":
                 break  # what follows can only be left out
-        if missing and len(taken) != edits.top:
-            some = ", ".join(map(show, sorted(missing)[:3]))
-            self.notes.append(f"words asked for that the source does not have: {len(missing):,}, such as {some}")
-
-    def _wanted(self, token: bytes) -> bool:
-        edits = self._edits
-        if edits.words is not None and token not in edits.words:
-            return False
-        return edits.pattern is None or edits.pattern.search(token.decode("utf-8", "surrogateescape")) is not None
+        self.notes += chooser.notes()
 
     def _merged(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """One row for each token, in order of first appearance. Rows wait in an unnamed temporary file meanwhile."""

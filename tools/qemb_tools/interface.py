@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import qemb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     import numpy as np
@@ -68,6 +68,10 @@ class Batch:
     tokens: list[bytes]
     vectors: NDArray[np.float32]
     counts: NDArray[np.uint64] | None = None
+
+
+if TYPE_CHECKING:
+    Choose = Callable[[Sequence[bytes]], tuple[list[int], list[bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +198,13 @@ class Source(ABC):
         return iter(())
 
     def keep(
-        self, path: str, metadata: dict[str, Any], *, compress: bool | None, progress: Callable[[int], object]
+        self,
+        path: str,
+        metadata: dict[str, Any],
+        *,
+        compress: bool | None,
+        progress: Callable[[int], object],
+        choose: Choose | None = None,
     ) -> int:
         """Write the codes into a ``.qemb`` file as they are, for sources whose ``kept`` has no options.
 
@@ -208,6 +218,9 @@ class Source(ABC):
             As for `qemb.Writer`.
         progress : callable
             Called with numbers of rows done.
+        choose : callable, optional
+            Takes all tokens in the order of their rows; gives the numbers of the rows to keep, ascending, and what they
+            are called. It is called once, before anything is written.
 
         Returns
         -------

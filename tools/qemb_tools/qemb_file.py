@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from qemb_tools.interface import Choose
+
 PATIENCE = 20.0
 """Seconds of quantizing after which a user is told of what would be quicker."""
 KEPT = "kept"
@@ -68,13 +70,30 @@ class QembSource(Source):
                 yield self._embedding.matrix(start, start + step)
 
     def keep(
-        self, path: str, metadata: dict[str, Any], *, compress: bool | None, progress: Callable[[int], object]
+        self,
+        path: str,
+        metadata: dict[str, Any],
+        *,
+        compress: bool | None,
+        progress: Callable[[int], object],
+        choose: Choose | None = None,
     ) -> int:
         """Copy the file, section by section, subword buckets too."""
         with naming(self._path):
-            self._embedding.save(path, compress=compress, metadata=metadata)
+            if choose is None:
+                self._embedding.save(path, compress=compress, metadata=metadata)
+                duplicates = 0
+            else:
+                rows, tokens = choose(list(self._embedding.tokens.iter_raw()))
+                first: dict[bytes, int] = {}
+                for row, token in zip(rows, tokens, strict=True):
+                    first.setdefault(token, row)
+                duplicates = len(rows) - len(first)
+                self._embedding.save(
+                    path, compress=compress, metadata=metadata, rows=list(first.values()), tokens=list(first)
+                )
         progress(len(self._embedding))
-        return 0
+        return duplicates
 
 
 class QembSink(Sink):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from qemb_tools.interface import Choose
+
 
 @dataclass(frozen=True, slots=True)
 class CodeBatch:
@@ -26,6 +28,24 @@ class CodeBatch:
     codes: NDArray[Any]
     scales: NDArray[Any] | None = None
     offsets: NDArray[Any] | None = None
+
+    def take(self, rows: NDArray[np.int64], tokens: list[bytes]) -> CodeBatch:
+        """Some of the rows, under other tokens."""
+        scales, offsets = (None if part is None else part[rows] for part in (self.scales, self.offsets))
+        return CodeBatch(tokens, self.codes[rows], scales, offsets)
+
+
+class _Chosen:
+    """Numbers of rows, ascending, and what they are called."""
+
+    def __init__(self, rows: list[int], tokens: list[bytes]) -> None:
+        self._rows = np.array(rows, np.int64)
+        self._tokens = tokens
+
+    def part(self, start: int, stop: int) -> tuple[NDArray[np.int64], list[bytes]]:
+        """Those from row ``start`` to ``stop``, counted from there."""
+        low, high = np.searchsorted(self._rows, [start, stop])
+        return self._rows[low:high] - start, self._tokens[low:high]
 
 
 class QuantizedSource(Source):
@@ -68,9 +88,16 @@ class QuantizedSource(Source):
             yield Batch(batch.tokens, decode(batch, self.code_format, self.dim))
 
     def keep(
-        self, path: str, metadata: dict[str, Any], *, compress: bool | None, progress: Callable[[int], object]
+        self,
+        path: str,
+        metadata: dict[str, Any],
+        *,
+        compress: bool | None,
+        progress: Callable[[int], object],
+        choose: Choose | None = None,
     ) -> int:
         """Write the codes as they are."""
+        chosen = None if choose is None else _Chosen(*choose(self._tokens))
         with qemb.CodeWriter(
             path,
             dim=self.dim,
@@ -79,8 +106,11 @@ class QuantizedSource(Source):
             duplicates="first",
             compress=bool(compress),
         ) as writer:
+            done = 0
             for batch in self.code_batches():
-                writer.append(batch.tokens, batch.codes, scales=batch.scales, offsets=batch.offsets)
+                taken = batch if chosen is None else batch.take(*chosen.part(done, done + len(batch.tokens)))
+                writer.append(taken.tokens, taken.codes, scales=taken.scales, offsets=taken.offsets)
+                done += len(batch.tokens)
                 progress(len(batch.tokens))
         return int(writer.duplicates)
 
