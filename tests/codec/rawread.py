@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 
 import numpy as np
-import qemb_spec
 import zstandard
 
+import qemb_spec
 import rawfile
 
 

@@ -7,10 +7,10 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-import qemb_spec
 
 import bases
 import qemb
+import qemb_spec
 import rawfile
 from faults import FAULTS
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import kaitaistruct
 import numpy as np
 import pytest
-import qemb_spec
 
 import bases
 import qemb
+import qemb_spec
 from faults import FAULTS
 from qemb import layout
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import qemb_spec
 
 import bases
 import qemb
+import qemb_spec
+from agreement import assert_the_codec_agrees
 from faults import FAULTS
 
 SPEC = Path(__file__).parents[2] / "spec"
@@ -26,41 +27,6 @@ def first_error(data):
     except qemb_spec.Rejected as error:
         return error.code, error.requirement
     return None
-
-
-def words(vectors, *, any_nan):
-    """Vectors as the words of an answer; every NaN the same one where its bits are not fixed."""
-    bits = np.array(vectors, "<f4").view("<u4")
-    if any_nan:
-        bits = np.where(np.isnan(vectors), 0x7FC00000, bits)
-    return [f"{word:08x}" for word in bits.ravel()]
-
-
-def floats(vector):
-    """The words of one vector as float32."""
-    return np.array([int(word, 16) for word in vector], "<u4").view("<f4")
-
-
-def assert_the_codec_agrees(data):
-    """What the codec finds in a good file is the answer."""
-    answer = qemb_spec.answer(data)
-    with qemb.open(data) as embedding:
-        embedding.verify()
-        tokens = [embedding.tokens.raw(row) for row in range(len(embedding))]
-        assert [token.hex() for token in tokens] == answer["tokens"]
-        any_nan = "transform" in answer
-        expected = floats(word for row in answer["vectors"] for word in row)
-        assert words(embedding.matrix(), any_nan=any_nan) == words(expected, any_nan=any_nan)
-        queries = [b"?", *(token + b"?" for token in tokens)]
-        found = embedding.tokens.find([*tokens, *queries]).tolist()
-        assert ["absent" if row < 0 else str(row) for row in found] == answer["lookups"]
-        for query, made in zip(queries, answer.get("subword_vectors", queries), strict=True):
-            vector = embedding.get(query)
-            if isinstance(made, list):
-                assert words(vector, any_nan=True) == words(floats(made), any_nan=True)
-            elif "subword" in answer:
-                assert (vector is None) == (made == "none")
-    return answer
 
 
 @pytest.mark.parametrize("base", bases.BASES, ids=lambda base: base.__name__)
