@@ -98,8 +98,7 @@ def answer(data: bytes) -> tuple[int, dict[str, object]]:
     except Rejected as error:
         return 1, {"error": str(error)}
     except ValidationFailedError as error:
-        path = str(error).partition(":")[0]
-        return 1, {"error": GRAMMAR["errors"][path], "message": str(error)}
+        return 1, {"error": GRAMMAR["errors"][error.src_path], "message": str(error)}
     output = {"header": fields(file.header), "sections": [fields(section) for section in file.sections]}
     output |= {of: fields(section.body) for section, of in file.structures.items()}
     output["quantization"] |= fields(file.quantization.parameters)
