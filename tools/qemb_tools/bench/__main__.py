@@ -8,14 +8,26 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qemb_tools.bench import convert, encode, exact, quality, tasks
+from qemb_tools.bench import convert, encode, exact, memory, quality, tasks
 from qemb_tools.bench.data import TABLES, MissingTableError, Places
 from qemb_tools.bench.report import Report, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-PACKAGES = ("numpy", "numba", "zstandard", "gensim", "faiss-cpu", "rabitqlib", "turbovec", "gguf", "pcodec", "blosc2")
+PACKAGES = (
+    "numpy",
+    "numba",
+    "zstandard",
+    "gensim",
+    "faiss-cpu",
+    "rabitqlib",
+    "turbovec",
+    "gguf",
+    "pcodec",
+    "blosc2",
+    "model2vec",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,6 +86,10 @@ def _tasks(places: Places, report: Report, arguments: argparse.Namespace) -> Non
     )  # fmt: skip
 
 
+def _memory(places: Places, report: Report, arguments: argparse.Namespace) -> None:  # noqa: ARG001
+    memory.run(report, model=arguments.model, widths=arguments.bits)
+
+
 PARTS: dict[str, Callable[[Places, Report, argparse.Namespace], None]] = {
     "data": _data,
     "convert": _convert,
@@ -81,6 +97,7 @@ PARTS: dict[str, Callable[[Places, Report, argparse.Namespace], None]] = {
     "exact": _exact,
     "encode": _encode,
     "tasks": _tasks,
+    "memory": _memory,
 }
 
 
@@ -90,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--glove", type=Path, metavar="FILE", help="GloVe text")
     parser.add_argument("--tables", type=Path, metavar="DIR", help="folder of further tables")
     parser.add_argument("--eval", type=Path, metavar="DIR", help="folder of word similarity and SST-2")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="folder of a model with its tokenizer (MiniLM's)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--table", action="append", metavar="NAME", help="measure this table only; may be repeated")
     parser.add_argument("--only", action="append", metavar="TEXT", help="methods with this in their name; repeatable")

