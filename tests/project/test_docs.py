@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -62,8 +63,23 @@ def folder(tmp_path, monkeypatch):
         for word, vector in zip(WORDS, vectors, strict=True):
             print(word, *(f"{value:.5f}" for value in vector), file=file)
     qemb.write(tmp_path / "glove.qemb", WORDS, vectors)
+    write_model(tmp_path / "model", vectors)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def write_model(folder, vectors):
+    """A static sentence model: safetensors and a tokenizer of whole words."""
+    folder.mkdir()
+    tensor = {"dtype": "F32", "shape": vectors.shape, "data_offsets": [0, vectors.nbytes]}
+    header = json.dumps({"embeddings": tensor}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + vectors.tobytes())
+    tokenizer = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": {"type": "Lowercase"},
+        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": None, "decoder": None,
+        "model": {"type": "WordLevel", "vocab": {word: i for i, word in enumerate(WORDS)}, "unk_token": "the"},
+    }  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
 
 
 def test_the_readme_has_examples_of_both_kinds():

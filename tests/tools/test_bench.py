@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,6 +188,26 @@ def test_tasks_say_what_is_missing(monkeypatch, capsys):
     monkeypatch.setattr("qemb_tools.bench.tasks.find_spec", lambda name: None)
     assert bench.main(["tasks"]) == 0
     assert 'not run without scipy and sklearn; pip install "qemb-format[bench]"' in capsys.readouterr().out
+
+
+def test_memory_of_processes_that_encode_sentences(tmp_path, capsys):
+    pytest.importorskip("model2vec")
+    tokenizers = pytest.importorskip("tokenizers")
+    words = ["[UNK]", *(f"{a}{b}" for a in "abcdefghij" for b in "klmnop")]
+    model = tokenizers.models.WordLevel({word: row for row, word in enumerate(words)}, unk_token="[UNK]")  # noqa: S106
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    header = json.dumps({"w": {"dtype": "F32", "shape": [61, 8], "data_offsets": [0, 61 * 32]}}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(61 * 32))
+    saved = tmp_path / "figures.json"
+    assert bench.main(["memory", "--model", str(tmp_path), "--bits", "4", "--json", str(saved)]) == 0
+    if not Path("/proc/self/smaps_rollup").exists():
+        assert "not run; it is read from /proc/PID/smaps_rollup" in capsys.readouterr().out
+        return
+    private = {row["name"]: row["private"] for row in json.loads(saved.read_text())["rows"]}
+    assert list(private)[1:3] == ["qemb, 4 bits", "model2vec, float32"]
+    assert all(5 < each < 500 for each in private.values())
 
 
 def test_data_lists_every_table(capsys):

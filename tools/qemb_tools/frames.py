@@ -1,6 +1,6 @@
 """Files as Arrow tables and pandas frames.
 
->>> from qemb_tools.arrow import to_arrow, to_pandas
+>>> from qemb_tools.frames import to_arrow, to_pandas
 >>> to_pandas("glove.qemb").loc["king"]                            # doctest: +SKIP
 """
 
@@ -43,7 +43,7 @@ def to_arrow(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - pyarrow has
 
 
 def to_pandas(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - pandas need not be installed
-    """Decode a file into a pandas.DataFrame, float32: a row for each token, which is its index, a column for each value.
+    """Decode a file into a pandas.DataFrame of float32, indexed by token, with a column for each value.
 
     Raises
     ------

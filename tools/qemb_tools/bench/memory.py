@@ -28,6 +28,7 @@ _SMAPS = Path("/proc/self/smaps_rollup")
 
 _OURS = "from qemb_tools.sentences import SentenceEncoder; encode = SentenceEncoder(sys.argv[1]).encode"
 _THEIRS = "from model2vec import StaticModel; encode = StaticModel.from_pretrained(sys.argv[1]).encode"
+_THEIRS_SMALL = f"import functools; {_THEIRS}; encode = functools.partial(encode, batch_size=64)"
 _NEITHER = """
 import numpy, tokenizers
 tokenizer = tokenizers.Tokenizer.from_file(sys.argv[1] + "/tokenizer.json")
@@ -67,8 +68,12 @@ def run(report: Report, *, model: Path | None = None, widths: Sequence[int] = _W
         if find_spec("model2vec") is None:
             report.note('- model2vec: not measured; pip install "qemb-format[bench]"')
         else:
-            sides.append(("model2vec, float32", _THEIRS, Path(scratch, "model2vec")))
-            _write_model2vec(table, folder, sides[-1][2])
+            theirs = Path(scratch, "model2vec")
+            _write_model2vec(table, folder, theirs)
+            sides += [
+                ("model2vec, float32", _THEIRS, theirs),
+                ("model2vec, float32, 64 texts at a time", _THEIRS_SMALL, theirs),
+            ]
         rows = [{"name": name, **_measure(load, path, texts)} for name, load, path in sides]
     report.heading(f"Encoding {SENTENCES:,} sentences, table of {len(table.tokens):,} x {table.vectors.shape[1]}")
     report.table("memory", [
