@@ -20,6 +20,7 @@ import valid_tokens  # noqa: F401
 import valid_trellis  # noqa: F401
 from case import CASES
 from faults import FAULTS, GUARDS
+from faults_more import MEMORY, ORDERED
 
 ROOT = Path(__file__).resolve().parents[1]
 """The folder that paths of the corpus begin in."""
@@ -163,25 +164,40 @@ def slug(name):
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def invalid_cases():
+def refused(decoder, data):
+    """Code and requirement that the specification as a program refuses a file by."""
+    try:
+        decoder.answer(data)
+    except decoder.Rejected as error:
+        return error.code, error.requirement
+    return None, None
+
+
+def invalid_cases(decoder):
     """Manifest entry and file of each."""
-    alike = Counter((fault.code, fault.name) for fault in FAULTS)
-    for fault in FAULTS:
+    faults = [*FAULTS, *ORDERED, *MEMORY]
+    alike = Counter((fault.code, fault.name) for fault in faults)
+    for fault in faults:
         file = fault.file()
         data = file.build()
+        code, requirement = refused(decoder, data)
+        if code != fault.code:
+            raise ValueError(
+                f"{fault.base.__name__}, {fault.name}: refused as {code} by {requirement}, not {fault.code}"
+            )
         check = str(fault.rank[0])
         needed = features(file, descriptor_of(fault.base()))
-        name = fault.name if alike[fault.code, fault.name] == 1 else f"{fault.name} of {fault.base.__name__}"
         folder = "limit" if fault.code.startswith("limit.") else f"invalid/{fault.code}"
-        requirement = fault.rule.rstrip("abc")
+        name = fault.name if alike[fault.code, fault.name] == 1 else f"{fault.name} of {fault.base.__name__}"
+        requirements = list(dict.fromkeys(fault.requirements))
         entry = _entry(
             f"{folder}/{slug(name)}",
             data,
-            [requirement],
+            requirements,
             needed,
             "structure" if check <= "3" else _profile(needed),
-            fault.guards or GUARDS[requirement],
-            f"The file `{fault.base.__name__}`, changed in one place: {fault.name}.",
+            fault.guards or GUARDS[requirements[0]],
+            f"The file `{fault.base.__name__}`, with {'two faults' if fault in ORDERED else 'a fault'}: {fault.name}.",
         )
         entry |= {
             "verdict": "invalid",
@@ -199,19 +215,23 @@ class Corpus:
     def __init__(self):
         self.files = {}
         self.entries = []
+        self.twice = []
         self.answers = {}
         """Full answers of valid cases, by their ids."""
-        for entry, data, answer in valid_cases(spec_decoder()):
+        decoder = spec_decoder()
+        for entry, data, answer in valid_cases(decoder):
             self._add(entry, data)
             self.answers[entry["id"]] = answer
             self.files[entry["expected"]] = written(shortened(answer))
-        for entry, data in invalid_cases():
+        for entry, data in invalid_cases(decoder):
             self._add(entry, data)
+        if self.twice:
+            raise ValueError(f"several cases of one name: {', '.join(self.twice)}")
         lines = ",\n  ".join(json.dumps(entry, ensure_ascii=False) for entry in self.entries)
         self.files["manifest.json"] = f'{{\n "version": "1.0",\n "cases": [\n  {lines}\n ]\n}}\n'.encode()
 
     def _add(self, entry, data):
         if entry["file"] in self.files:
-            raise ValueError(f"{entry['id']} stands twice")
+            self.twice.append(entry["id"])
         self.files[entry["file"]] = data
         self.entries.append(entry)

@@ -56,7 +56,6 @@ GUARDS = {
     "QNT-07": "Parameters of a level not looked at.",
     "QNT-08": "Rows that overlap.",
     "QNT-09": "A stride of rows that are not there.",
-    "QNT-10": "A product of counts that wraps.",
     "TRN-01": "A transform that is not known left out, or reserved bytes passed over.",
     "SUB-01": "Rows that no token and no bucket has.",
     "SUB-02": "A subword hash that is not known taken for fastText's, or parameters not looked at.",
@@ -92,6 +91,8 @@ class Fault:
     """The section that it is broken in."""
     apply: Callable[[rawfile.RawFile], object]
     guards: str = ""
+    also: str = ""
+    """Other requirements that it is against, separated by spaces."""
 
     def file(self):
         file = self.base()
@@ -102,11 +103,18 @@ class Fault:
         return self.file().build()
 
     @property
+    def requirements(self):
+        """Without QEMB, the one that is broken first."""
+        return [self.rule.rstrip("abc"), *self.also.split()]
+
+    @property
     def rank(self):
         """Place in the order of checks."""
         order = [section.kind for section in self.base().sections]
         place = order.index(self.kind) if self.kind in order else -1
         group, number = self.rule.split("-")
+        if group == "LIM":
+            return 6, ""
         if group == "HDR":
             return 1, number
         if self.rule == "TAB-09":
@@ -117,8 +125,6 @@ class Fault:
             return self._section_rank(number)
         if self.kind in STRUCTURES and self.rule in ("FRM-06", "TAB-11"):
             return 3, 1 + STRUCTURES.index(self.kind), ("FRM-06", "SEC-03", "TAB-11").index(self.rule)
-        if self.rule == "QNT-10":
-            return self._section_rank(number)
         if group in ("QNT", "TRN", "SUB"):
             return 4, ("QNT", "TRN", "SUB").index(group) + (self.rule == "SUB-01"), number
         if self.rule in ("MET-01", "IDX-01"):
@@ -140,11 +146,17 @@ class Fault:
 FAULTS: list[Fault] = []
 
 
-def fault(code, base, rule, kind=None, guards=""):
+def apart(one, other):
+    """Whether two faults of one base tamper with different places."""
+    one, other = one.file().touched, other.file().touched
+    return not any(a == b and (None in (i, j) or i == j) for a, i in one for b, j in other)
+
+
+def fault(code, base, rule, kind=None, guards="", also=""):
     """A decorator of what puts the fault in; its name is the function's."""
 
     def register(apply):
-        FAULTS.append(Fault(apply.__name__.replace("_", " "), code, base, rule, kind, apply, guards))
+        FAULTS.append(Fault(apply.__name__.replace("_", " "), code, base, rule, kind, apply, guards, also))
         return apply
 
     return register

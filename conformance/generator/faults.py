@@ -2,6 +2,7 @@
 
 import faults_container  # noqa: F401
 import faults_contents  # noqa: F401
+import faults_frames  # noqa: F401
 import faults_vectors  # noqa: F401
 from fault import FAULTS, GUARDS
 

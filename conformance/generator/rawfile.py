@@ -178,6 +178,11 @@ class RawFile:
     def cut(self, length):
         """Leave only the first bytes of the file, as a slice counts them."""
         self.touched.add(("length", None))
+        end = 0
+        for name, form in HEADER.items():
+            end += struct.calcsize("<" + form)
+            if 0 <= length < end:
+                self.touched.add((name, None))
         self.length = length
 
     def append(self, data):
@@ -254,11 +259,16 @@ def add_tokens(file, tokens, *, index=True):
     return file
 
 
-def index_slots(tokens, size):
-    """An index of ``size`` slots: the tokens put in one by one."""
+def first_slot(crc, size):
+    """Where the search for a token of that CRC begins."""
+    return crc * size >> 32
+
+
+def index_slots(tokens, size, first=first_slot, *, order=None):
+    """An index of ``size`` slots: the tokens put in one by one, in that order of rows."""
     slots = [EMPTY] * size
-    for row, token in enumerate(tokens):
-        slot = crc32c(token) * size >> 32
+    for row in order or range(len(tokens)):
+        slot = first(crc32c(tokens[row]), size)
         while slots[slot] != EMPTY:
             slot = (slot + 1) % size
         slots[slot] = row

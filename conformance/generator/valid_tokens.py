@@ -192,12 +192,7 @@ case(
 
 def indexed(name, tokens, size, guards, description, *, order=None, requirements="IDX-02 IDX-01", **options):
     """An index of that many slots, the tokens put in in any order: one that a writer may make all the same."""
-    slots = [rawfile.EMPTY] * size
-    for row in order or range(len(tokens)):
-        slot = rawfile.crc32c(tokens[row]) * size >> 32
-        while slots[slot] != rawfile.EMPTY:
-            slot = (slot + 1) % size
-        slots[slot] = row
+    slots = rawfile.index_slots(tokens, size, order=order)
     file = words(tokens, index=False, **options).add("INDX", struct.pack(f"<{size}I", *slots))
     valid(f"index/{name}", file, requirements, guards, description)
 
@@ -207,7 +202,7 @@ def landing(slots, size, count=None):
     found, number = [], 0
     while len(found) < (count or len(slots)):
         token = b"%d" % number
-        if rawfile.crc32c(token) * size >> 32 == slots[len(found) % len(slots)]:
+        if rawfile.first_slot(rawfile.crc32c(token), size) == slots[len(found) % len(slots)]:
             found.append(token)
         number += 1
     return found

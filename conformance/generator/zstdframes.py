@@ -22,22 +22,31 @@ _P1, _P2, _P3, _P4, _P5 = (
 )
 
 
+def run(byte, length):
+    """One frame of equal bytes, however many."""
+    return _frame([(RLE, bytes([byte]), length)], length)
+
+
 def compress(data, *, content_size=True, checksum=False, window_log=None):
     """One frame. It has a single segment unless it tells no size or is given the logarithm of a window."""
+    tail = struct.pack("<I", xxh64(data) & 0xFFFFFFFF) if checksum else b""
+    return _frame(_runs(data), len(data), tail, content_size=content_size, window_log=window_log)
+
+
+def _frame(runs, length, tail=b"", *, content_size=True, window_log=None):
     single = content_size and window_log is None
     size_flag = 0
     size = b""
     if content_size:
-        size_flag = 0 if single and len(data) < 256 else 1 if 256 <= len(data) < 65_792 else 2
-        size = (len(data) - (256 if size_flag == 1 else 0)).to_bytes(1 << size_flag, "little")
-    descriptor = size_flag << 6 | single << 5 | checksum << 2
+        size_flag = 0 if single and length < 256 else 1 if 256 <= length < 65_792 else 2
+        size = (length - (256 if size_flag == 1 else 0)).to_bytes(1 << size_flag, "little")
+    descriptor = size_flag << 6 | single << 5 | bool(tail) << 2
     window = b"" if single else bytes([((17 if window_log is None else window_log) - 10) << 3])
-    tail = struct.pack("<I", xxh64(data) & 0xFFFFFFFF) if checksum else b""
-    return MAGIC + bytes([descriptor]) + window + size + _blocks(data) + tail
+    return MAGIC + bytes([descriptor]) + window + size + _blocks(runs) + tail
 
 
-def _blocks(data):
-    blocks = [block for run in _runs(data) for block in _cut(*run)]
+def _blocks(runs):
+    blocks = [block for stretch in runs for block in _cut(*stretch)]
     headers = [kind << 1 | length << 3 | (number == len(blocks) - 1) for number, (kind, _, length) in enumerate(blocks)]
     return b"".join(
         header.to_bytes(3, "little") + stored for header, (_, stored, _) in zip(headers, blocks, strict=True)
