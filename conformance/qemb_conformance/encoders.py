@@ -156,10 +156,11 @@ def _judge_table(case: EncoderCase, answer: dict[str, Json]) -> tuple[str, tuple
 
 
 def relative_error(table: list[list[str]], got: list[list[str]]) -> float:
-    """Norm of the difference of two tables of float32, over that of the first."""
+    """Norm of the difference of two tables of float32, over that of the first; the first where that is 0."""
     flat = [_values(rows) for rows in (table, got)]
-    difference = math.fsum((x - y) ** 2 for x, y in zip(*flat, strict=True))
-    return math.sqrt(difference / math.fsum(x * x for x in flat[0]))
+    difference = math.sqrt(math.fsum((x - y) ** 2 for x, y in zip(*flat, strict=True)))
+    norm = math.sqrt(math.fsum(x * x for x in flat[0]))
+    return difference / norm if norm else difference
 
 
 def _values(rows: list[list[str]]) -> tuple[float, ...]:
