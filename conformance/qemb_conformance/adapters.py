@@ -78,9 +78,10 @@ class Staying:
                 reply = parse(line)
         except JsonError as error:
             return Outcome("crash", f"its line is bad: {error}")
-        if not isinstance(reply, dict) or not isinstance(reply.get("exit"), str):
+        status = reply.get("exit") if isinstance(reply, dict) else None
+        if not isinstance(reply, dict) or not isinstance(status, str) or not status:
             return Outcome("crash", 'its line is not {"exit": "0", "output": {...}}')
-        return _judge_output(str(reply["exit"]), reply.get("output", ""))
+        return _judge_output(status, reply.get("output", ""))
 
     def _crash(self, ended: Ended) -> Outcome:
         if ended.output:

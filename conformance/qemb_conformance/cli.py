@@ -66,13 +66,14 @@ def run(arguments: argparse.Namespace) -> int:
     UsageError
         The options, the corpus or a list are wrong.
     """
-    if arguments.all and (arguments.decoder or arguments.encoder or arguments.expected_failures or arguments.jsonl):
+    listed = arguments.all or arguments.implementation
+    if listed and (arguments.decoder or arguments.encoder or arguments.expected_failures or arguments.jsonl):
         raise UsageError("--all runs what implementations.json lists: it goes with no command, list or --jsonl")
     folder = find_corpus(arguments.corpus)
     with ExitStack() as stack:
         work = _Work(arguments, folder, stack)
         runs = [one for entry in work.implementations() for one in work.run(entry)]
-    if arguments.all:
+    if listed:
         print("\n".join(terminal.overview(runs)))
     for path, report in (
         (arguments.junit, reports.junit),
@@ -91,7 +92,7 @@ class _Work:
         self._arguments = arguments
         self._folder = folder
         self._oracle = Oracle(folder)
-        self._in_the_repository = bool(arguments.all)
+        self._listed = bool(arguments.all or arguments.implementation)
         known: tuple[Case, ...]
         if arguments.random:
             into = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qemb-conformance-")))
@@ -104,8 +105,12 @@ class _Work:
     def implementations(self) -> list[Implementation]:
         """Those that are to be run."""
         arguments = self._arguments
-        if arguments.all:
-            return list(load_implementations(self._folder))
+        if self._listed:
+            entries = {entry.name: entry for entry in load_implementations(self._folder)}
+            unknown = [name for name in arguments.implementation if name not in entries]
+            if unknown:
+                raise UsageError(f"there is no implementation {unknown[0]!r}; there are {', '.join(entries)}")
+            return [entries[name] for name in ([] if arguments.all else arguments.implementation) or entries]
         if arguments.decoder or arguments.encoder:
             return [
                 Implementation(
@@ -134,7 +139,7 @@ class _Work:
 
     def run(self, entry: Implementation) -> list[Run]:
         """Run an implementation: its decoder, and its encoder where it has one; and print what came out."""
-        root = self._folder.resolve().parent if self._in_the_repository else None
+        root = self._folder.resolve().parent if self._listed else None
         if entry.missing:
             missing = f"it needs {', '.join(entry.missing)}"
             if os.environ.get("QEMB_CI") == "1":  # where everything is to be there
@@ -192,7 +197,7 @@ class _Work:
             print(f"and {len(run.failures) - arguments.max_differences} more failures; --max-differences shows them\n")
         for result in run.rotten:
             print(f"FAIL {result.case.id}: it passes, and is on the list of expected failures: strike it off\n")
-        if run.results and not arguments.all:
+        if run.results and not self._listed:
             print("\n".join(terminal.table(run)), end="\n\n")
         print(terminal.summary(run), flush=True)
         return run

@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--decoder", metavar="CMD", help="command line of a decoder's adapter")
     what.add_argument("--encoder", metavar="CMD", help="command line of an encoder's adapter")
     what.add_argument("--all", action="store_true", help="build and run every implementation of the repository")
+    what.add_argument(
+        "--implementation", metavar="NAME", action="append", default=[], help="one of them; may be repeated"
+    )
     what.add_argument("--profile", choices=PROFILES, default="full", help="what it shall answer (default: full)")
     what.add_argument("--jsonl", action="store_true", help="start the decoder once, with --jsonl")
     cases = parser.add_argument_group("with which cases")

@@ -69,7 +69,10 @@ def command_line(command: str) -> list[str]:
 
 
 class _Drain(threading.Thread):
-    """Reads a pipe to its end. Keeps ``cap`` bytes, the first or the last; calls ``full`` when there are more."""
+    """Reads a pipe to its end and closes it. Keeps ``cap`` bytes, the first or the last; sets ``full`` for more.
+
+    A child that left the process group may hold the pipe open as long as it likes; then it is the thread that waits.
+    """
 
     def __init__(self, pipe: IO[bytes], cap: int, *, tail: bool) -> None:
         super().__init__(daemon=True)
@@ -82,7 +85,7 @@ class _Drain(threading.Thread):
 
     def run(self) -> None:
         """Read until the other end is closed."""
-        with contextlib.suppress(OSError, ValueError):
+        with self._pipe, contextlib.suppress(OSError):
             while chunk := os.read(self._pipe.fileno(), _CHUNK):
                 if self._tail:
                     self._kept += chunk
@@ -149,10 +152,8 @@ def run_once(command: list[str], stdin: Path, timeout: float, cwd: Path | None =
     finally:
         _kill(process)
         process.wait()
-    for drain, pipe in ((output, process.stdout), (complaint, process.stderr)):
-        drain.join(_GRACE)
-        if not drain.is_alive():  # a child that left the group may hold it open: then it stays with its thread
-            pipe.close()
+    output.join(_GRACE)
+    complaint.join(_GRACE)
     flooded = output.full.is_set() or len(output.data()) >= MAX_OUTPUT
     return Ended(status, output.data(), _text(complaint.data()), flooded)
 
@@ -178,7 +179,7 @@ class Session:
         self._reader.start()
 
     def _read(self, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with pipe, contextlib.suppress(OSError):
             while line := pipe.readline(MAX_OUTPUT + 1):
                 self._lines.put(line)
                 if len(line) > MAX_OUTPUT:
@@ -233,9 +234,6 @@ class Session:
             with contextlib.suppress(queue.Empty):
                 self._lines.get(timeout=_POLL)
         self._complaint.join(_GRACE)
-        for thread, pipe in ((self._reader, self._process.stdout), (self._complaint, self._process.stderr)):
-            if not thread.is_alive() and pipe is not None:
-                pipe.close()
 
 
 def _text(data: bytes) -> str:

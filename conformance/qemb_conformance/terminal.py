@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -113,7 +114,7 @@ def failure(result: Result, corpus: Path, again: str) -> list[str]:
         lines.append(f"  {clause.id}  {clause.link}".rstrip())
         if clause.text:
             lines.append(f"    {clause.text}")
-    return [*lines, f"  file: {case.file}", f"  again: {again}"]
+    return [*lines, f"  file: {os.path.relpath(case.file)}", f"  again: {again}"]
 
 
 def summary(run: Run) -> str:
