@@ -16,7 +16,7 @@ from qemb.decode import Decoder
 from qemb.errors import InvalidError, LimitError, MalformedError
 from qemb.layout import KINDS, Codec, FloatType, Group
 from qemb.search import Searcher, unit
-from qemb.subword import Subwords, hash_ngrams, mean_of_runs
+from qemb.subword import Subwords, hash_ngrams, mean_of_ngrams
 from qemb.vocabulary import MAX_INDEXED, Tokens, offset_dtype, to_bytes
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Query = str | bytes | Sequence[str | bytes]
 _STRUCTURES = ("QUAN", "TRNS", "SUBW")
+_WORDS = 1 << 8
+"""Words out of the vocabulary whose n-grams are looked up at once."""
 
 
 @dataclass(frozen=True)
@@ -153,13 +155,18 @@ class Embedding:
         buckets = self.total_rows - len(self.tokens)
         if self._subwords is None or not buckets:
             raise KeyError(words[0])
-        try:
-            hashes, counts = hash_ngrams([to_bytes(word) for word in words], self._subwords)
-        except UnicodeEncodeError:
-            raise KeyError(next(word for word in words if not _encodes(word))) from None
-        if not counts.all():
-            raise KeyError(words[int(np.argmin(counts))])
-        return mean_of_runs(self.rows(len(self.tokens) + hashes.astype(np.int64) % buckets), counts)
+        found = allocate((len(words), self.dim), np.float32)
+        for low in range(0, len(words), _WORDS):
+            part = words[low : low + _WORDS]
+            try:
+                hashes, counts = hash_ngrams([to_bytes(word) for word in part], self._subwords)
+            except UnicodeEncodeError:
+                raise KeyError(next(word for word in part if not _encodes(word))) from None
+            if not counts.all():
+                raise KeyError(part[int(np.argmin(counts))])
+            numbers = len(self.tokens) + hashes.astype(np.int64) % buckets
+            found[low : low + len(part)] = mean_of_ngrams(self.rows, numbers, counts)
+        return found
 
     def rows(self, indices: ArrayLike) -> NDArray[np.float32]:
         """Decode the rows of these numbers, float32, shape (n, dim).

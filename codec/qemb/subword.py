@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qemb import layout
-from qemb.errors import InvalidError, UnsupportedError
+from qemb.errors import InvalidError, LimitError, UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
 _FASTTEXT = 1
 """The one hash there is."""
 _BASIS, _PRIME = np.uint32(0x811C9DC5), np.uint32(0x01000193)
+_MAX_NGRAMS = 1 << 24
+"""N-grams of one word; the longest token has as many where they have up to 255 characters."""
+_MANY = 1 << 16
+"""N-grams whose rows are decoded at once."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,16 @@ def hash_ngrams(words: Sequence[bytes], subwords: Subwords) -> tuple[NDArray[np.
         Word by word; of a word by start, then by length.
     counts : int64 array of shape (len(words),)
         How many n-grams each word has.
+
+    Raises
+    ------
+    LimitError
+        ``limit.memory``: a word has too many n-grams.
     """
+    longest = max(map(len, words), default=0) + 2
+    reach = min(longest, subwords.max_n)
+    if longest * reach - reach * (reach - 1) // 2 > _MAX_NGRAMS:
+        raise LimitError("limit.memory", f"a word of {longest - 2:,} bytes has too many n-grams", where="section SUBW")
     if not words:
         return np.empty(0, np.uint32), np.zeros(0, np.int64)
     text = np.frombuffer(b"".join(b"<%b>" % word for word in words), np.uint8)
@@ -155,3 +168,39 @@ def mean_of_runs(rows: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArra
             going = longest_first[: np.searchsorted(-descending, -k)]
             total[going] += rows[begins[going] + k]
         return np.asarray(total / counts.astype(np.float32)[:, None], np.float32)
+
+
+def mean_of_ngrams(
+    decode: Callable[[NDArray[np.int64]], NDArray[np.float32]], numbers: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Means of the rows that successive runs of numbers name, as `mean_of_runs`, with bounded memory.
+
+    Parameters
+    ----------
+    decode : callable
+        Gives the rows of such numbers, float32.
+    numbers : int64 array of shape (sum of counts,)
+    counts : int64 array of shape (n,)
+        Length of each run, 1 or more.
+
+    Returns
+    -------
+    float32 array of shape (n, dim)
+    """
+    if len(numbers) <= _MANY:
+        distinct, which = np.unique(numbers, return_inverse=True)  # a long word names a bucket more than once
+        return mean_of_runs(decode(distinct)[which], counts)
+    means = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for run in np.split(numbers, np.cumsum(counts)[:-1]):
+            distinct, which = np.unique(run, return_inverse=True)
+            table = decode(distinct) if len(distinct) <= _MANY else None
+            total: NDArray[np.float32] | float = 0.0
+            for low in range(0, len(run), _MANY):
+                part = slice(low, low + _MANY)
+                rows = decode(run[part]) if table is None else table[which[part]]
+                # every partial sum, so that none is taken in pairs; the last is the total
+                rows[0] += total
+                total = np.add.accumulate(rows, axis=0, out=rows)[-1]
+            means.append(total / np.float32(len(run)))
+    return np.stack(means)

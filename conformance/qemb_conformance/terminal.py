@@ -114,7 +114,9 @@ def failure(result: Result, corpus: Path, again: str) -> list[str]:
         lines.append(f"  {clause.id}  {clause.link}".rstrip())
         if clause.text:
             lines.append(f"    {clause.text}")
-    return [*lines, f"  file: {os.path.relpath(case.file)}", f"  again: {again}"]
+    if not case.id.startswith("random/"):  # those are gone when the run is
+        lines.append(f"  file: {os.path.relpath(case.file)}")
+    return [*lines, f"  again: {again}"]
 
 
 def summary(run: Run) -> str:

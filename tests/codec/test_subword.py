@@ -137,3 +137,33 @@ def test_wrong_order_and_options(tmp_path):
         with pytest.raises(qemb.InvalidError, match=r"invalid\.subword"):
             qemb.Subwords(*numbers)
     assert not path.exists()
+
+
+def test_words_of_any_length(tmp_path):
+    """Sums of many rows, in order and one after the other: by the definition, which numpy's `sum` is not."""
+    rng = np.random.default_rng(3)
+    for dim in (1, 3):
+        rows = rng.normal(size=(51, dim)).astype(np.float32)
+        path = tmp_path / "long.qemb"
+        qemb.write(path, ["x"], rows[:1], subwords=qemb.Subwords(2, 2**32 - 1), buckets=rows[1:], scheme="float32")
+        words = ["ab" * 200, "cd", "e" * 250]
+        with qemb.open(path) as emb:
+            found = emb[words]
+            for word, vector in zip(words, found, strict=True):
+                total = np.zeros(dim, np.float32)
+                hashes = gensim_fasttext.ft_ngram_hashes(word, 2, len(word) + 2, 50)
+                for hashed in hashes:
+                    total = total + rows[1 + hashed]
+                assert vector.tobytes() == (total / np.float32(len(hashes))).tobytes()
+            with pytest.raises(qemb.LimitError, match="too many n-grams"):
+                emb["x" * 65_536]
+        qemb.write(path, ["x"], rows[:1], subwords=qemb.Subwords(3, 6), buckets=rows[1:], scheme="float32")
+        with qemb.open(path) as emb:
+            assert emb["x" * 65_536].shape == (dim,)
+
+
+def test_many_words_at_once(model):
+    ours, theirs = model
+    words = [f"word{n}" for n in range(1000)] + ["hello"]
+    assert np.array_equal(ours[words], np.stack([ours[word] for word in words]))
+    assert np.allclose(ours[words], theirs[words], atol=1e-6)
