@@ -11,13 +11,16 @@ from qemb_tools import (
     arrow,
     faiss_index,
     fasttext_bin,
+    finalfusion,
     gensim_model,
     gguf,
     hdf5,
     llama2c,
+    magnitude,
     npy,
     qemb_file,
     safetensors,
+    spacy_vectors,
     text,
     word2vec_bin,
 )
@@ -125,6 +128,18 @@ FORMATS = (
         "arrow", "the same in Arrow's own files (Feather) and streams", (".arrow", ".arrows", ".feather"), "parquet",
         options=_MATRICES, sniff=arrow.sniff_arrow, read=arrow.ArrowSource, tables=arrow.list_tables,
         write=lambda t: arrow.ArrowSink(t.path, t.dim, t.metadata, parquet=False),
+    ),
+    Format(
+        "finalfusion", "finalfusion's .fifu, its product codes and fastText subwords kept", (".fifu",),
+        options=("dataset", "encoding", "keep_bytes"), sniff=finalfusion.sniff, read=finalfusion.open_embeddings,
+    ),
+    Format(
+        "spacy", "the vectors of a spaCy model's folder",
+        sniff=spacy_vectors.sniff, read=spacy_vectors.open_vectors, folder=True,
+    ),
+    Format(
+        "magnitude", "pymagnitude's SQLite files", (".magnitude",),
+        options=("dataset", "encoding", "keep_bytes"), sniff=magnitude.sniff, read=magnitude.MagnitudeSource,
     ),
     Format(
         "text", "word2vec text, GloVe, fastText .vec; - is standard input", (".vec", ".txt"),

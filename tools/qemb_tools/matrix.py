@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from qemb_tools.interface import MAX_DIM, Batch, Source, batch_rows, source_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -51,6 +52,29 @@ def rounding(dtype: np.dtype[Any]) -> list[str]:
     return [f"the values are {dtype}; they were rounded to float32"] if dtype.kind == "f" and dtype.itemsize > 4 else []
 
 
+@dataclass(frozen=True)
+class RowView:
+    """Rows that are made when they are asked for. It has of an array what `MatrixSource` uses.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Rows and values in a row.
+    dtype : numpy.dtype
+        Of a value.
+    rows : callable
+        Gives an array of the rows of a slice.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    rows: Callable[[slice], NDArray[Any]]
+    ndim: int = 2
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        return self.rows(rows)
+
+
 class MatrixSource(Source):
     """Tokens and the rows of a matrix.
 
@@ -58,7 +82,7 @@ class MatrixSource(Source):
     ----------
     tokens : list of bytes
         One a row.
-    matrix : numpy.ndarray
+    matrix : numpy.ndarray or RowView
         Floats or integers, shape ``(rows, dim)``; may be a memory map.
     where : str
         The file, for errors.
@@ -76,7 +100,7 @@ class MatrixSource(Source):
     def __init__(
         self,
         tokens: list[bytes],
-        matrix: NDArray[Any],
+        matrix: NDArray[Any] | RowView,
         where: str,
         counts: NDArray[Any] | None = None,
         *,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,19 +22,16 @@ from qemb_tools.stream import check_file
 from qemb_tools.tokens import read_tokens, show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import IO
 
     from numpy.typing import NDArray
 
-    import qemb
 
 LARGEST_STRINGS = 1 << 31
 """Bytes of an array of strings, each as long as the longest, that may be asked of a reader's memory."""
 _STEP = 1 << 14
 
-_ERRORS = (
-    ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError, SyntaxError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 _WORDS = ("tokens", "words", "vocab", "vocabulary")
 _SCALES = ("scale", "scales")
 _COUNTS = "counts"
@@ -68,12 +65,15 @@ def open_npy(path: str, options: ReadOptions) -> Source:
     """
     check_file(path)
     tokens = read_tokens(options)
-    try:
+    return _source(tokens, map_array(path), None, path)
+
+
+def map_array(path: str) -> NDArray[Any]:
+    """The array of an ``.npy`` file, mapped. Raises `qemb.InvalidError` where it cannot be read."""
+    with _reading(path):
         # never with allow_pickle: a pickle can run anything
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except _ERRORS as error:
-        raise _unreadable(error, path) from None
-    return _source(tokens, matrix, None, path)
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
 
 
 def open_npz(path: str, options: ReadOptions) -> Source:
@@ -89,27 +89,24 @@ def open_npz(path: str, options: ReadOptions) -> Source:
         The file cannot be read, or its rows are not as many as the tokens.
     """
     check_file(path)
-    try:
-        # opened here, because numpy leaves a damaged file open
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            names = archive.files
-            words = None
-            if options.tokens is None:
-                words = next((archive[name] for name in _WORDS if name in names), None)
-            name = options.dataset
-            if name is None:
-                others = [n for n in names if n not in _WORDS + _SCALES]
-                candidates = [n for n in others if archive[n].ndim == 2] if len(others) > 1 else others
-                if len(candidates) != 1:
-                    raise UsageError(f"{path} holds {', '.join(names)}; name the vectors: --dataset NAME")
-                name = candidates[0]
-            if name not in names:
-                raise UsageError(f"{path} has no array {name!r}; it holds {', '.join(names)}")
-            matrix = archive[name]
-            scales = next((archive[name] for name in _SCALES if name in names), None)
-            counts = archive[_COUNTS] if _COUNTS in names else None
-    except _ERRORS as error:
-        raise _unreadable(error, path) from None
+    # opened here, because numpy leaves a damaged file open
+    with _reading(path), open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        names = archive.files
+        words = None
+        if options.tokens is None:
+            words = next((archive[name] for name in _WORDS if name in names), None)
+        name = options.dataset
+        if name is None:
+            others = [n for n in names if n not in _WORDS + _SCALES]
+            candidates = [n for n in others if archive[n].ndim == 2] if len(others) > 1 else others
+            if len(candidates) != 1:
+                raise UsageError(f"{path} holds {', '.join(names)}; name the vectors: --dataset NAME")
+            name = candidates[0]
+        if name not in names:
+            raise UsageError(f"{path} has no array {name!r}; it holds {', '.join(names)}")
+        matrix = archive[name]
+        scales = next((archive[name] for name in _SCALES if name in names), None)
+        counts = archive[_COUNTS] if _COUNTS in names else None
     tokens = read_tokens(options) if words is None else _strings(words, path)
     return _source(tokens, matrix, scales, path, counts)
 
@@ -133,9 +130,16 @@ def _strings(words: NDArray[Any], path: str) -> list[bytes]:
     return [word if isinstance(word, bytes) else word.encode("utf-8", "surrogateescape") for word in words.tolist()]
 
 
-def _unreadable(error: Exception, path: str) -> qemb.InvalidError:
-    reason = str(error).partition("\n")[0] or type(error).__name__
-    return source_error(f"numpy cannot read the array ({reason}); check that the file is whole", path)
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Put what numpy raises on a damaged file into one line."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever breaks first
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise source_error(f"numpy cannot read the array ({reason}); check that the file is whole", path) from None
 
 
 class NpzSink(Sink):

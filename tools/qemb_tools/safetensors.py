@@ -17,13 +17,13 @@ import os
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from qemb.atomic import AtomicFile
 from qemb_tools.interface import Batch, Found, ReadOptions, Sink, Source, UsageError, some_of, source_error
-from qemb_tools.matrix import Bfloat16Source, MatrixSource, widen_bfloat16, without_padding
+from qemb_tools.matrix import Bfloat16Source, MatrixSource, RowView, widen_bfloat16, without_padding
 from qemb_tools.quantized import Int8Source
 from qemb_tools.spool import Columns
 from qemb_tools.stream import check_file
@@ -96,8 +96,7 @@ def open_tensors(path: str, options: ReadOptions) -> Source:
     where = str(tensor.file)
     source: Source
     if tensor.name in _STATIC and {"mapping", "weights"} & tensors.keys():
-        rows = _Model2Vec(_map(tensor), tensor.dtype, tensors, where)
-        source = MatrixSource(tokens, cast("NDArray[Any]", rows), where)  # shape and slices are all that is used
+        source = MatrixSource(tokens, _model2vec(tensor, tensors, where), where)
     elif tensor.dtype == "I8":
         source = Int8Source(tokens, _map(tensor), _scales(tensors, tensor.name), where)
     else:
@@ -110,33 +109,28 @@ def open_tensors(path: str, options: ReadOptions) -> Source:
     return source
 
 
-class _Model2Vec:
-    """Rows as model2vec uses them: by its ``mapping`` of tokens to rows, times its ``weights`` of tokens.
+def _model2vec(table: _Tensor, tensors: dict[str, _Tensor], where: str) -> RowView:
+    """Rows as model2vec uses them: by its ``mapping`` of tokens to rows, times its ``weights`` of tokens."""
+    mapping, weights = (_map(tensors[name]) if name in tensors else None for name in ("mapping", "weights"))
+    if mapping is None:
+        mapping = np.arange(table.shape[0])
+    elif mapping.ndim != 1 or mapping.dtype.kind != "i":
+        raise source_error("model2vec's mapping is not a list of row numbers; fetch the file again", where)
+    elif mapping.size and not 0 <= mapping.min() <= mapping.max() < table.shape[0]:
+        raise source_error(f"model2vec's mapping names rows that are not among {table.shape[0]:,}", where)
+    if weights is not None and (
+        weights.shape != mapping.shape or tensors["weights"].dtype not in ("F64", "F32", "F16")
+    ):
+        raise source_error(f"model2vec's weights are not {len(mapping):,} numbers; fetch the file again", where)
+    stored = _map(table)
 
-    It has of an array what `MatrixSource` uses.
-    """
-
-    ndim = 2
-
-    def __init__(self, table: NDArray[Any], dtype: str, tensors: dict[str, _Tensor], where: str) -> None:
-        mapping, weights = (_map(tensors[name]) if name in tensors else None for name in ("mapping", "weights"))
-        if mapping is not None and (mapping.ndim != 1 or mapping.dtype.kind != "i"):
-            raise source_error("model2vec's mapping is not a list of row numbers; fetch the file again", where)
-        rows = len(table) if mapping is None else len(mapping)
-        if weights is not None and (weights.shape != (rows,) or tensors["weights"].dtype not in ("F64", "F32", "F16")):
-            raise source_error(f"model2vec's weights are not {rows:,} numbers; fetch the file again", where)
-        if mapping is not None and rows and not 0 <= mapping.min() <= mapping.max() < len(table):
-            raise source_error(f"model2vec's mapping names rows that are not among {len(table):,}", where)
-        self.shape = rows, table.shape[1]
-        self._table, self._mapping, self._weights = table, mapping, weights
-        self._bfloat16 = dtype == "BF16"
-        self.dtype = self[:0].dtype
-
-    def __getitem__(self, rows: slice) -> NDArray[Any]:
-        values: NDArray[Any] = self._table[rows if self._mapping is None else self._mapping[rows]]
-        if self._bfloat16:
+    def rows(part: slice) -> NDArray[Any]:
+        values: NDArray[Any] = stored[mapping[part]]
+        if table.dtype == "BF16":
             values = widen_bfloat16(values)
-        return values if self._weights is None else values * self._weights[rows, None]
+        return values if weights is None else values * weights[part, None]
+
+    return RowView((len(mapping), table.shape[1]), rows(slice(0, 0)).dtype, rows)
 
 
 def _map(tensor: _Tensor) -> NDArray[Any]:
