@@ -18,6 +18,7 @@ import { unpack } from "./unpack.mjs";
  * @property {Uint8Array} [offsets]
  * @property {Uint8Array} [low]
  * @property {Uint8Array[]} high
+ * @property {(words: Uint32Array) => void} [exceptions] puts in the values that are kept verbatim, as bits
  */
 
 /** A code past the last rank of a decimal, in a row counted from the first one decoded. */
@@ -61,6 +62,7 @@ export class Decoder {
     const { scaleGroup, scaleType, scaleBlock, offsetGroup, offsetType, offsetBlock } = this.quantization;
     if (parts.scales) scale(values, this.dim, floats(parts.scales, scaleType), scaleGroup, scaleBlock);
     if (parts.offsets) shift(values, this.dim, floats(parts.offsets, offsetType), offsetGroup, offsetBlock);
+    parts.exceptions?.(new Uint32Array(values.buffer));
     this.rotation?.apply(values);
     return values;
   }
@@ -73,15 +75,11 @@ export class Decoder {
    */
   toLevels(codes, values, parts) {
     const { quantization, dim } = this;
-    const { level, bits, step = 0, bias = 0, window = 0, subDim = 0 } = quantization;
-    if (level === q.LINEAR) {
-      const unused = 32 - bits;
-      for (let i = 0; i < codes.length; i++) values[i] = step * ((codes[i] << unused) >> unused) - bias;
-    } else if (level === q.CODEBOOK) {
-      const bytes = /** @type {Uint8Array} */ (parts.levels);
-      this.levels ??= Float32Array.from(new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length));
-      if (window === bits) for (let i = 0; i < codes.length; i++) values[i] = this.levels[codes[i]];
-      else trellis(quantization, dim, codes, this.levels, values);
+    const { level, bits, window = 0, subDim = 0 } = quantization;
+    if (level === q.LINEAR || level === q.CODEBOOK) {
+      const levels = (this.levels ??= levelsOf(quantization, parts.levels));
+      if (level === q.CODEBOOK && window > bits) trellis(quantization, dim, codes, levels, values);
+      else for (let i = 0; i < codes.length; i++) values[i] = levels[codes[i]];
     } else if (level === q.PRODUCT) {
       this.levels ??= toFloat32(/** @type {Uint8Array} */ (parts.levels));
       product(bits, subDim, dim, codes, this.levels, values);
@@ -92,6 +90,17 @@ export class Decoder {
     }
     return -1;
   }
+}
+
+/**
+ * What each code or state stands for: QEMB-LIN-01, or the int8 of LEVL.
+ * @param {Quantization} quantization
+ * @param {Uint8Array} [bytes] of LEVL
+ */
+function levelsOf({ bits, step = 0, bias = 0 }, bytes) {
+  if (bytes) return Float32Array.from(new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length));
+  const unused = 32 - bits;
+  return Float32Array.from({ length: 2 ** bits }, (_, code) => step * ((code << unused) >> unused) - bias);
 }
 
 /**

@@ -5,21 +5,26 @@
  * @param {Float32Array} vector
  * @param {number} k
  * @param {number} except a row to leave out, or -1
- * @param {(fraction: number) => void} [onProgress]
+ * @param {(fraction: number) => unknown} [onProgress] waited for where it returns a promise
  * @returns {Promise<{row: number, score: number}[]>} greatest score first, then lowest row
  */
 export async function nearestRows(rows, count, vector, k, except, onProgress) {
   const { dim } = rows;
   /** @type {{row: number, score: number}[]} */
   const best = [];
-  const length = norm(vector, 0, dim);
+  const length = Math.sqrt(vector.reduce((squares, value) => squares + value * value, 0));
   if (!(length > 0 && length < Infinity) || k < 1) return best;
   for await (const { from, to, values } of rows.chunks(0, count)) {
     for (let row = from; row < to; row++) {
       const at = (row - from) * dim;
       let dot = 0;
-      for (let j = 0; j < dim; j++) dot += values[at + j] * vector[j];
-      const score = dot / (norm(values, at, dim) * length);
+      let squares = 0;
+      for (let j = 0; j < dim; j++) {
+        const value = values[at + j];
+        dot += value * vector[j];
+        squares += value * value;
+      }
+      const score = dot / (Math.sqrt(squares) * length);
       if (row === except || !Number.isFinite(score)) continue;
       if (best.length === k && score <= best[k - 1].score) continue;
       let place = best.length;
@@ -27,14 +32,7 @@ export async function nearestRows(rows, count, vector, k, except, onProgress) {
       best.splice(place, 0, { row, score });
       best.length = Math.min(best.length, k);
     }
-    onProgress?.(to / count);
+    await onProgress?.(to / count);
   }
   return best;
-}
-
-/** @param {Float32Array} values @param {number} at @param {number} dim */
-function norm(values, at, dim) {
-  let squares = 0;
-  for (let i = at; i < at + dim; i++) squares += values[i] * values[i];
-  return Math.sqrt(squares);
 }

@@ -20,6 +20,7 @@ export { QembError };
 /** @typedef {import("./http.mjs").HttpOptions} HttpOptions */
 /** @typedef {import("./sections.mjs").Entry} Entry */
 /** @typedef {{row: number, token: string, score: number}} Neighbour */
+/** @typedef {(fraction: number) => unknown} Progress is waited for where it returns a promise; what it throws ends the work */
 
 /** Of files on disk and of Blobs, at once. */
 const BLOCK = 16384;
@@ -204,7 +205,7 @@ export class Embeddings {
    * Tokens in the direction of a vector, by cosine. All codes are read: `load` first, to search a URL more than once.
    * @param {string | Uint8Array | Float32Array} query a token, which is left out of the answer, a word, or a vector
    * @param {number} [k]
-   * @param {{onProgress?: (fraction: number) => void}} [options]
+   * @param {{onProgress?: Progress}} [options]
    * @returns {Promise<Neighbour[] | undefined>} best first; nothing where the word has no vector
    */
   async nearest(query, k = 10, { onProgress } = {}) {
@@ -217,19 +218,22 @@ export class Embeddings {
     return Promise.all(found.map(async ({ row, score }) => ({ row, token: await this.token(row), score })));
   }
 
-  /** Stored bytes of all that `load` reads. */
+  /** Bytes that `load` has still to read. */
   get loadSize() {
-    return this.reader.vectorSections.reduce((sum, { entry, stored }) => sum + (stored ? 0 : entry.storedSize), 0);
+    const missing = this.reader.stored(this.length).filter(({ section, size }) => (section.stored?.length ?? 0) < size);
+    return missing.reduce((sum, { size }) => sum + size, 0);
   }
 
   /**
-   * Read the codes of all rows, and what decodes them, into memory.
-   * @param {(fraction: number) => void} [onProgress]
+   * Read into memory what searching takes: the codes of all tokens, and what decodes them.
+   * @param {Progress} [onProgress]
    */
   async load(onProgress) {
-    const size = this.loadSize;
+    const whole = this.loadSize;
     let done = 0;
-    for (const section of this.reader.vectorSections) await section.load((bytes) => onProgress?.((done += bytes) / size));
+    for (const { section, size } of this.reader.stored(this.length)) {
+      await section.load(size, (bytes) => onProgress?.((done += bytes) / whole));
+    }
   }
 
   /** @returns {Promise<Record<string, unknown> | undefined>} what META holds, if it is there */

@@ -4,6 +4,7 @@ import { uint64, viewOf } from "./bytes.mjs";
 import { BadCode, Decoder } from "./decode.mjs";
 import { BLOCK, DECIMAL, EXCEPTION_SIZE, FLOAT16, ROW, highParts } from "./descriptor.mjs";
 import { tooLarge } from "./errors.mjs";
+import { RAW } from "./sections.mjs";
 
 /** Values, and bytes of a row, that are decoded at once. */
 const CHUNK = 2 ** 20;
@@ -33,10 +34,35 @@ export class RowReader {
     this.shared = new Map();
   }
 
-  /** All that is needed to decode every row. */
-  get vectorSections() {
+  /**
+   * The stored bytes, from the first, that decoding the first rows takes of each section.
+   * @param {number} rows
+   */
+  stored(rows) {
     const kinds = ["LEVL", "SCAL", "OFFS", "CODE", "HIG0", "HIG1", "HIG2", "HIG3", "EXCP"];
-    return /** @type {Section[]} */ (kinds.map((kind) => this.sections.get(kind)).filter(Boolean));
+    const sections = /** @type {Section[]} */ (kinds.map((kind) => this.sections.get(kind)).filter(Boolean));
+    return sections.map((section) => {
+      const rowSize = section.entry.codec === RAW ? this.rowSize(section.kind) : 0;
+      return { section, size: rowSize ? rows * rowSize : section.entry.storedSize };
+    });
+  }
+
+  /**
+   * Raw bytes of a row; 0 where a section does not go by rows.
+   * @param {string} kind
+   */
+  rowSize(kind) {
+    const { rowStride, scaleGroup, scaleType, scaleBlock, offsetGroup, offsetType, offsetBlock } = this.quantization;
+    if (kind === "CODE") return rowStride;
+    if (kind === "SCAL") return this.elementSize(scaleGroup, scaleType, scaleBlock);
+    if (kind === "OFFS") return this.elementSize(offsetGroup, offsetType, offsetBlock);
+    return kind.startsWith("HIG") ? this.decoder.perRow : 0;
+  }
+
+  /** @param {number} group @param {number} type @param {number} block */
+  elementSize(group, type, block) {
+    if (group !== ROW && group !== BLOCK) return 0;
+    return (type === FLOAT16 ? 2 : 4) * (group === ROW ? 1 : Math.ceil(this.dim / block));
   }
 
   /**
@@ -72,38 +98,41 @@ export class RowReader {
    * @param {number} to
    */
   async codes(from, to) {
-    return this.decoder.codes(to - from, { low: await this.low(from, to), high: await this.highs(from, to) });
+    return this.decoder.codes(to - from, { low: await this.part("CODE", from, to), high: await this.highs(from, to) });
+  }
+
+  /**
+   * What rows need of a section, if it is there: their part of it, or all.
+   * @param {string} kind
+   * @param {number} from
+   * @param {number} to
+   */
+  part(kind, from, to) {
+    const size = this.rowSize(kind);
+    return size ? this.sections.get(kind)?.read(from * size, (to - from) * size) : this.whole(kind);
   }
 
   /** @param {number} from @param {number} to */
-  async low(from, to) {
-    const { rowStride } = this.quantization;
-    return this.sections.get("CODE")?.read(from * rowStride, (to - from) * rowStride);
-  }
-
-  /** @param {number} from @param {number} to */
-  async highs(from, to) {
+  highs(from, to) {
     const { perRow } = this.decoder;
     return Promise.all(this.high.map((section) => section.read(from * perRow, (to - from) * perRow)));
   }
 
   /** @param {number} from @param {number} to */
   async decode(from, to) {
-    const { scaleGroup, scaleType, scaleBlock, offsetGroup, offsetType, offsetBlock } = this.quantization;
     const [levels, scales, offsets, low, high, exceptions] = await Promise.all([
       this.whole("LEVL"),
-      this.elements("SCAL", scaleGroup, scaleType, scaleBlock, from, to),
-      this.elements("OFFS", offsetGroup, offsetType, offsetBlock, from, to),
-      this.low(from, to),
+      this.part("SCAL", from, to),
+      this.part("OFFS", from, to),
+      this.part("CODE", from, to),
       this.highs(from, to),
       this.exceptions && this.readExceptions(this.exceptions, from, to),
     ]);
-    const values = this.decoder.decode(to - from, { levels, scales, offsets, low, high });
+    const values = this.decoder.decode(to - from, { levels, scales, offsets, low, high, exceptions });
     if (values instanceof BadCode) {
       const section = this.sections.get("CODE") ?? this.high[0];
       throw section.error("invalid.code", `row ${from + values.row} has a code past the last rank`);
     }
-    exceptions?.(new Uint32Array(values.buffer));
     return values;
   }
 
@@ -121,21 +150,6 @@ export class RowReader {
       bytes.catch(() => this.shared.delete(kind));
     }
     return bytes;
-  }
-
-  /**
-   * The scales or offsets that rows need.
-   * @param {string} kind
-   * @param {number} group
-   * @param {number} type
-   * @param {number} block
-   * @param {number} from
-   * @param {number} to
-   */
-  elements(kind, group, type, block, from, to) {
-    if (group !== ROW && group !== BLOCK) return this.whole(kind);
-    const size = (type === FLOAT16 ? 2 : 4) * (group === ROW ? 1 : Math.ceil(this.dim / block));
-    return this.sections.get(kind)?.read(from * size, (to - from) * size);
   }
 
   /**

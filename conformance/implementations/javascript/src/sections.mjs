@@ -1,6 +1,6 @@
 // The raw bytes of a section, from wherever they are: as they stand, or out of zstd frames (section 4).
 
-import { toUint32, uint64, viewOf } from "./bytes.mjs";
+import { uint64, viewOf } from "./bytes.mjs";
 import { crc32c } from "./crc32c.mjs";
 import { QembError, tooLarge } from "./errors.mjs";
 import { decompress } from "./zstd.mjs";
@@ -43,9 +43,9 @@ export class Section {
     this.size = Number(entry.rawSize);
     this.frameCount = entry.codec === ZSTD_FRAMES ? Math.ceil(this.size / entry.frameSize) : 0;
     this.tableAt = entry.storedSize - FRAME_ENTRY * this.frameCount;
-    /** The frame read last. @type {{number: number, bytes: Uint8Array} | undefined} */
+    /** The frame asked for last. @type {{number: number, bytes: Promise<Uint8Array>} | undefined} */
     this.latest = undefined;
-    /** The stored bytes, once they have been loaded. @type {Uint8Array | undefined} */
+    /** The first of the stored bytes, as many as have been loaded. @type {Uint8Array | undefined} */
     this.stored = undefined;
   }
 
@@ -64,7 +64,7 @@ export class Section {
    * @param {number} size
    */
   async readStored(from, size) {
-    if (this.stored) return this.stored.subarray(from, from + size);
+    if (this.stored && from + size <= this.stored.length) return this.stored.subarray(from, from + size);
     if (size > READ_LIMIT) throw tooLarge(`${this.kind}, ${size} bytes of it,`);
     return this.source.read(this.entry.offset + from, size);
   }
@@ -96,11 +96,20 @@ export class Section {
   }
 
   /** @param {number} number */
-  async readFrame(number) {
-    if (this.latest?.number !== number) {
-      for await (const { frame } of this.frames(number, number)) this.latest = { number, bytes: frame };
-    }
-    return /** @type {{bytes: Uint8Array}} */ (this.latest).bytes;
+  readFrame(number) {
+    if (this.latest?.number === number) return this.latest.bytes;
+    const latest = { number, bytes: this.decodeFrame(number) };
+    this.latest = latest;
+    latest.bytes.catch(() => {
+      if (this.latest === latest) this.latest = undefined;
+    });
+    return latest.bytes;
+  }
+
+  /** @param {number} number */
+  async decodeFrame(number) {
+    const [entry] = await this.frameEntries(number, number);
+    return this.frameContent(number, entry, await this.readStored(entry.offset, entry.size));
   }
 
   /**
@@ -196,23 +205,20 @@ export class Section {
   }
 
   /**
-   * Keep the stored bytes in memory.
-   * @param {(bytes: number) => void} [onProgress] called with the size of each piece
+   * Keep the first stored bytes in memory.
+   * @param {number} size
+   * @param {(bytes: number) => unknown} [onProgress] called with the size of each piece
    */
-  async load(onProgress) {
-    if (this.stored) return;
-    if (this.entry.storedSize > READ_LIMIT) throw tooLarge(`${this.kind}, ${this.entry.storedSize} bytes,`);
-    const bytes = new Uint8Array(this.entry.storedSize);
-    for (let at = 0; at < bytes.length; ) {
-      const piece = await this.readStored(at, Math.min(2 ** 20, bytes.length - at));
+  async load(size, onProgress) {
+    if (this.stored && this.stored.length >= size) return;
+    if (size > READ_LIMIT) throw tooLarge(`${this.kind}, ${size} bytes of it,`);
+    const bytes = new Uint8Array(size);
+    for (let at = 0; at < size; ) {
+      const piece = await this.readStored(at, Math.min(2 ** 20, size - at));
       bytes.set(piece, at);
       at += piece.length;
-      onProgress?.(piece.length);
+      await onProgress?.(piece.length);
     }
     this.stored = bytes;
-  }
-
-  async readUint32() {
-    return toUint32(await this.readAll());
   }
 }
