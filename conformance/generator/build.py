@@ -11,6 +11,7 @@ import argparse
 import sys
 
 from corpus import ROOT, Corpus
+from holes import holes
 
 FOLDERS = ("valid", "invalid", "limit")
 
@@ -20,7 +21,7 @@ def on_disk():
     found = {
         path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()
     }
-    return found | {"manifest.json"}
+    return found | {"manifest.json", "coverage.md"}
 
 
 def differences(files):
@@ -50,9 +51,10 @@ def main():
     )
     arguments = parser.parse_args()
     corpus = Corpus()
-    problems = []
+    problems = holes(corpus.coverage)
     if arguments.check:
         problems += differences(corpus.files)
+        print(corpus.files["coverage.md"].decode())
     else:
         write(corpus.files)
     for line in problems:

@@ -10,6 +10,7 @@ import struct
 from collections import Counter
 from pathlib import Path
 
+import holes
 import rawfile
 import valid_container  # noqa: F401
 import valid_exact  # noqa: F401
@@ -225,6 +226,8 @@ class Corpus:
             self.files[entry["expected"]] = written(shortened(answer))
         for entry, data in invalid_cases(decoder):
             self._add(entry, data)
+        self.coverage = holes.coverage(self.entries, {case.id: case.file for case in CASES}, self.answers)
+        self.files["coverage.md"] = holes.markdown(self.coverage, self.entries).encode()
         if self.twice:
             raise ValueError(f"several cases of one name: {', '.join(self.twice)}")
         lines = ",\n  ".join(json.dumps(entry, ensure_ascii=False) for entry in self.entries)

@@ -162,8 +162,8 @@ def fault(code, base, rule, kind=None, guards="", also=""):
     return register
 
 
-def simple(name, code, base, rule, kind, apply, guards=""):
-    FAULTS.append(Fault(name, code, base, rule, kind, apply, guards))
+def simple(name, code, base, rule, kind, apply, guards="", also=""):
+    FAULTS.append(Fault(name, code, base, rule, kind, apply, guards, also))
 
 
 def header(name, code, rule, base, guards="", **fields):
@@ -176,9 +176,9 @@ def entry(name, code, rule, base, section, /, **fields):
     simple(name, code, base, rule, section, lambda file: file[section].entry.update(fields))
 
 
-def place(name, code, rule, base, kind, at, data, guards=""):
+def place(name, code, rule, base, kind, at, data, also=""):
     """Bytes of a section overwritten."""
-    simple(name, code, base, rule, kind, lambda file: file.patch(kind, at, data), guards)
+    simple(name, code, base, rule, kind, lambda file: file.patch(kind, at, data), also=also)
 
 
 def data(name, code, rule, base, kind, value, guards=""):

@@ -145,7 +145,7 @@ for base, kind in EVERY:
         continue
     simple(
         f"bytes before {kind}", "invalid.padding", base, "TAB-10", kind,
-        bytes_before(kind),
+        bytes_before(kind), also="CON-04",
     )  # fmt: skip
 
 # --- section table --------------------------------------------------------------------------------------------------

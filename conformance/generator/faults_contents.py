@@ -79,6 +79,8 @@ for name, text in (
     ("with a key twice within", b'{"a":{"b":1,"b":1}}'),
     ("with a key twice in a list", b'{"a":[{"b":1,"c":2,"b":3}]}'),
     ("with a key twice, once escaped", b'{"a":1,"\\u0061":2}'),
+    ("with a key twice, once as surrogates", '{"👩":1,"\\ud83d\\uDC69":2}'.encode()),
+    ("with half a character twice", b'{"\\uD800":1,"\\ud800":2}'),
     ("with the empty key twice", b'{"":1,"":2}'),
     ("too deep", b'{"a":' * 33 + b"1" + b"}" * 33),
     ("too deep in lists", b'{"a":' + b"[" * 32 + b"]" * 32 + b"}"),

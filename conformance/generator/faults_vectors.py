@@ -36,7 +36,7 @@ for kind, base in (("QUAN", linear), ("TRNS", rotated), ("SUBW", subwords)):
     simple(f"{kind} of no bytes", "invalid.section_size", base, "SEC-03", kind, resized(kind, -28))
 
 
-reserved = partial(place, code="malformed.structure", rule="QNT-01a", kind="QUAN")
+reserved = partial(place, code="malformed.structure", rule="QNT-01a", kind="QUAN", also="CON-04")
 reserved("QUAN.reserved", base=linear, at=3, data=b"\1")
 reserved("reserved of a codebook", base=codebook, at=22, data=b"\1")
 reserved("last reserved of a trellis", base=trellis, at=27, data=b"\1")
@@ -49,7 +49,7 @@ place("highest level", "unsupported.level", "QNT-01b", split, "QUAN", 0, b"\xff"
 
 
 def quantization(name, rule, base, at, data):
-    place(name, "invalid.quantization", rule, base, "QUAN", at, data)
+    place(name, "invalid.quantization", rule, base, "QUAN", at, data, also="QNT-01")
 
 
 def int8(value):
@@ -137,7 +137,7 @@ quantization("row stride without low bits", "QNT-09", split, LOW_BITS, b"\0")
 
 transform = partial(place, base=rotated, kind="TRNS")
 for at, data in ((3, b"\1"), (7, b"\1")):
-    transform(f"TRNS.reserved at {at}", "malformed.structure", "TRN-01a", at=at, data=data)
+    transform(f"TRNS.reserved at {at}", "malformed.structure", "TRN-01a", at=at, data=data, also="CON-04")
 for name, at, data in (
     ("no transform", 0, b"\0"),
     ("unknown transform", 0, b"\2"),
@@ -150,7 +150,7 @@ for name, data in (("no rounds", b"\0"), ("nine rounds", b"\x09"), ("255 rounds"
 
 subword = partial(place, base=subwords, kind="SUBW")
 for at in (1, 2, 3):
-    subword(f"SUBW.reserved at {at}", "malformed.structure", "SUB-02a", at=at, data=b"\1")
+    subword(f"SUBW.reserved at {at}", "malformed.structure", "SUB-02a", at=at, data=b"\1", also="CON-04")
 for name, data in (("no subword hash", b"\0"), ("unknown subword hash", b"\2")):
     subword(name, "unsupported.subword", "SUB-02b", at=0, data=data)
 for name, at, data in (

@@ -254,6 +254,7 @@ for name, text, description in (
     ("same-key-elsewhere", b'{"a":{"a":1},"b":[{"a":1},{"a":2}]}', "A key that stands in several objects."),
     ("keys-that-differ-in-form", '{"é":1,"e\u0301":2,"E":3,"e":4}'.encode(), "Keys alike, and not equal."),
     ("not-ascii", '{"описание":"Größe 👩\u2028\x7f"}'.encode(), "Characters beyond ASCII, and DEL, as they are."),
+    ("lone-surrogates", b'{"\\ud800":1,"\\ud801":2,"\\udc00\\ud800":"\\udfff"}', "Keys that are halves of characters."),
     ("empty-key", b'{"":{"":""}}', "Empty keys."),
     ("proto", b'{"__proto__":1,"constructor":{"prototype":[]}}', "Keys that are properties in JavaScript."),
 ):  # fmt: skip

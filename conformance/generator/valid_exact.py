@@ -257,6 +257,14 @@ for name, entries, description in (
         f"Exceptions: {description}.",
     )
 valid(
+    "sections/excp-alone",
+    decimals([[0, 5]], 13, (3, -2, 1), ((0, 0x80000000),), index=False),
+    "DEC-02 SEC-02",
+    "Sections that are only looked at together with others.",
+    "What every file has, and `EXCP`.",
+    [[-0.0, 0.05]],
+)
+valid(
     "decimal/exceptions-empty",
     decimals(exception_rows, 13, (3, -2, 1)).add("EXCP", b""),
     "DEC-02 SEC-02",
@@ -311,7 +319,7 @@ for name, form, bits, patterns in (
         "A code taken for the bits of the number.",
         f"Random bits as {name}.",
     )
-    for low_bits in (0, 1, bits // 2, bits - 1):
+    for low_bits in sorted({0, 1, 8, bits // 2, bits - 1}):
         valid(
             f"ieee/{name}-low-{low_bits:02}",
             table(IEEE, bits, rows_of(patterns), ieee(form), low_bits=low_bits),
