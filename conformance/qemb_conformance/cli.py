@@ -24,6 +24,7 @@ from qemb_conformance.errors import UsageError
 from qemb_conformance.implementations import Implementation, build, load_implementations
 from qemb_conformance.options import HELP, add_arguments
 from qemb_conformance.oracle import Oracle
+from qemb_conformance.processes import command_line
 from qemb_conformance.random_cases import make_cases
 from qemb_conformance.running import Run, Worker, run_cases
 
@@ -69,6 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
     listed = arguments.all or arguments.implementation
     if listed and (arguments.decoder or arguments.encoder or arguments.expected_failures or arguments.jsonl):
         raise UsageError("--all runs what implementations.json lists: it goes with no command, list or --jsonl")
+    for command in (arguments.decoder, arguments.encoder):
+        if command is not None:
+            command_line(command)  # what is wrong with it, before anything else
     folder = find_corpus(arguments.corpus)
     with ExitStack() as stack:
         work = _Work(arguments, folder, stack)

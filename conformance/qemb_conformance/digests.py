@@ -92,8 +92,8 @@ def _tokens(values: list[str], *, loose: bool) -> bytes:  # noqa: ARG001
 
 def _decimal(digits: str) -> int:
     value = int(digits)
-    if str(value) != digits:
-        raise ValueError("not an integer as the protocol writes it")
+    if value < 0 or str(value) != digits:
+        raise ValueError("not a count as the protocol writes it")
     return value
 
 

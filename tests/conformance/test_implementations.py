@@ -1,0 +1,35 @@
+"""Every implementation of the repository is built and passes the whole corpus, in its profile."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from qemb_conformance import cli
+from qemb_conformance.cases import load_corpus
+from qemb_conformance.implementations import load_implementations
+
+CORPUS = Path(__file__).parents[2] / "conformance"
+IMPLEMENTATIONS = load_implementations(CORPUS)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS, ids=lambda entry: entry.name)
+def test_it_passes_the_corpus(implementation, require, tmp_path, capsys):
+    require(*implementation.needs)
+    report = tmp_path / "report.json"
+    code = cli.main(["--implementation", implementation.name, "--json", str(report)])
+    assert code == 0, capsys.readouterr().out
+    decoder, *encoder = json.loads(report.read_text())
+    assert decoder["cases"] == decoder["passed"] == len(load_corpus(CORPUS).cases)
+    assert len(encoder) == bool(implementation.encoder)
+    answered = [result for result in decoder["results"] if result["answered"]]
+    if implementation.profile == "full":
+        assert len(answered) == decoder["cases"]
+
+
+def test_four_implementations_are_full_and_the_format_is_read_in_four_languages():
+    full = {entry.name for entry in IMPLEMENTATIONS if entry.profile == "full"}
+    assert {"reference", "spec-decoder"} <= full
+    assert {"kaitai-javascript", "kaitai-python"} <= {entry.name for entry in IMPLEMENTATIONS} - full
+    assert not any(entry.expected_failures for entry in IMPLEMENTATIONS)
