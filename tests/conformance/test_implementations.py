@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from qemb_conformance import cli
 from qemb_conformance.cases import load_corpus
 from qemb_conformance.implementations import load_implementations
