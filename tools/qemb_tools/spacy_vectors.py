@@ -1,8 +1,9 @@
 """spaCy's word vectors: a model's folder, or its ``vocab`` folder, read without spaCy.
 
-``vectors`` is a numpy matrix and ``key2row`` a msgpack map of hashes to rows. The words of the hashes are in
-``strings.json``: a hash is MurmurHash64A of the UTF-8 with seed 1. Several words may share a row (pruned vectors); each
-word is given its own. Words come in the order of their rows.
+``vectors`` is a numpy matrix and ``key2row`` a msgpack map of keys to rows. The words of the keys are in
+``strings.json``: a key is the MurmurHash64A of the word's UTF-8 with seed 1, or the number of a symbol of spaCy's that
+is called the same. Several words may share a row (pruned vectors); each is given its own. Words come in the order of
+rows.
 """
 
 from __future__ import annotations
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
 _SEED: Final = 1
 _MULTIPLIER: Final = np.uint64(0xC6A4A7935BD1E995)
 _SHIFT: Final = np.uint64(47)
+# what spaCy numbers instead of hashing it, words as "number" and "mark" among it, by the first number of each run
+_SYMBOLS: Final = {
+    64: "ID ORTH LOWER NORM SHAPE PREFIX SUFFIX LENGTH CLUSTER LEMMA POS TAG DEP ENT_IOB ENT_TYPE HEAD "
+    "SENT_START SPACY PROB LANG ADJ ADP ADV AUX CONJ CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ "
+    "SYM VERB X EOL SPACE",
+    380: "PERSON NORP FACILITY ORG GPE LOC PRODUCT EVENT WORK_OF_ART LANGUAGE LAW DATE TIME PERCENT MONEY "
+    "QUANTITY ORDINAL CARDINAL acomp advcl advmod agent amod appos attr aux auxpass cc ccomp complm conj "
+    "cop csubj csubjpass dep det dobj expl hmod hyph infmod intj iobj mark meta neg nmod nn npadvmod "
+    "nsubj nsubjpass num number oprd obj obl parataxis partmod pcomp pobj poss possessive preconj prep "
+    "prt punct quantmod relcl rcmod root xcomp acl ENT_KB_ID MORPH ENT_ID IDX _",
+}
 _INTEGERS: Final = {0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
 
 
@@ -65,7 +77,8 @@ def open_vectors(path: str, options: ReadOptions) -> Source:  # noqa: ARG001 - n
             f"the array has {table.ndim} dimensions; rows and columns are wanted", str(folder / "vectors")
         )
     words = _strings(folder / "strings.json")
-    named = [(rows[key], word) for word, key in zip(words, hash_strings(words).tolist(), strict=True) if key in rows]
+    keys = dict(zip(hash_strings(words).tolist(), words, strict=True)) | _symbols()
+    named = [(rows[key], word) for key, word in keys.items() if key in rows]
     named.sort(key=lambda pair: pair[0])
     if named and not 0 <= named[0][0] <= named[-1][0] < len(table):
         raise source_error(f"key2row names rows that are not among {len(table):,}; fetch it again", str(folder))
@@ -74,9 +87,13 @@ def open_vectors(path: str, options: ReadOptions) -> Source:  # noqa: ARG001 - n
     source = MatrixSource([word for _, word in named], view, str(folder))
     left = len(rows) - len(named)
     if left:
-        # spaCy numbers the words that are also its symbols (NUM, ORG, ...), and a number has no spelling here
-        source.notes.append(f"words left out whose spelling is not in strings.json, such as spaCy's symbols: {left:,}")
+        source.notes.append(f"words left out whose spelling is not in strings.json: {left:,}")
     return source
+
+
+def _symbols() -> dict[int, bytes]:
+    runs = [enumerate(names.split(), first) for first, names in _SYMBOLS.items()]
+    return {number: name.encode() for run in runs for number, name in run}
 
 
 def hash_strings(strings: list[bytes]) -> NDArray[np.uint64]:
