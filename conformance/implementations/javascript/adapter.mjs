@@ -10,6 +10,7 @@ const MAX_SECTION = 2 ** 30;
 const QUERY = 0x3f; // ?
 
 /** @typedef {string | Answer[] | {[key: string]: Answer}} Answer */
+/** @typedef {{values: Float32Array, dim: number}} Vectors are written row by row: as one string they may be too long */
 
 /** @param {number} value */
 const word = (value) => value.toString(16).padStart(8, "0");
@@ -37,22 +38,27 @@ function fields(structure) {
 /**
  * Two ways to the same vectors have to agree; where a transform makes a NaN, any is as good.
  * @param {import("./src/qemb.mjs").Embeddings} emb
- * @param {string[][]} vectors decoded in bulk
+ * @param {Float32Array} matrix decoded in bulk
  */
-async function compareRows(emb, vectors) {
-  for (const [row, expected] of vectors.entries()) {
-    const found = bitsOf(await emb.row(row));
-    const differs = found.some((bits, j) => bits !== expected[j] && !(emb.transform && isNaN32(bits) && isNaN32(expected[j])));
-    if (differs) throw new Error(`row ${row} decodes to ${found} by itself, to ${expected} with all others`);
+async function compareRows(emb, matrix) {
+  const expected = new Uint32Array(matrix.buffer);
+  for (let row = 0; row < emb.rowCount; row++) {
+    const found = new Uint32Array((await emb.row(row)).buffer);
+    found.forEach((bits, j) => {
+      const other = expected[row * emb.dim + j];
+      if (bits !== other && !(emb.transform && isNaN32(bits) && isNaN32(other))) {
+        throw new Error(`value ${j} of row ${row} is ${word(bits)} by itself, ${word(other)} with all others`);
+      }
+    });
   }
 }
 
-/** @param {string} bits */
-const isNaN32 = (bits) => (parseInt(bits, 16) & 0x7fffffff) > 0x7f800000;
+/** @param {number} bits */
+const isNaN32 = (bits) => (bits & 0x7fffffff) > 0x7f800000;
 
 /**
  * @param {Uint8Array} bytes of a file
- * @returns {Promise<Answer>}
+ * @returns {Promise<{output: Record<string, Answer>, vectors: Vectors}>}
  */
 async function answer(bytes) {
   const emb = await open(bytes);
@@ -67,8 +73,7 @@ async function answer(bytes) {
   const tokens = Array.from({ length: emb.length }, (_, i) => all.bytes.subarray(all.offsets[i], all.offsets[i + 1]));
   const queries = [new Uint8Array(0), ...tokens].map((token) => Uint8Array.of(...token, QUERY));
   const matrix = await emb.matrix();
-  const vectors = Array.from({ length: emb.rowCount }, (_, i) => bitsOf(matrix.subarray(i * emb.dim, (i + 1) * emb.dim)));
-  await compareRows(emb, vectors);
+  await compareRows(emb, matrix);
 
   /** @type {Record<string, Answer>} */
   const output = {
@@ -76,7 +81,6 @@ async function answer(bytes) {
     sections: sections.map(fields),
     quantization: fields(quantization),
     tokens: tokens.map(hex),
-    vectors,
     lookups: [],
   };
   const rows = [];
@@ -97,28 +101,40 @@ async function answer(bytes) {
   if (norms) output.norms = bitsOf(norms);
   const counts = await emb.counts();
   if (counts) output.counts = Array.from(counts, String);
-  return output;
+  return { output, vectors: { values: matrix, dim: emb.dim } };
 }
 
 /**
  * @param {Promise<Uint8Array>} bytes
- * @returns {Promise<{exit: string, output: Answer}>}
+ * @returns {Promise<{exit: number, output: Record<string, Answer>, vectors?: Vectors}>}
  */
 async function run(bytes) {
   try {
-    return { exit: "0", output: await answer(await bytes) };
+    return { exit: 0, ...(await answer(await bytes)) };
   } catch (error) {
     if (!(error instanceof QembError)) throw error;
-    if (error.code === "unsupported.codec" && error.cause) return { exit: "2", output: { unsupported: "zstd" } };
-    return { exit: "1", output: { error: error.code, message: error.message } };
+    if (error.code === "unsupported.codec" && error.cause) return { exit: 2, output: { unsupported: "zstd" } };
+    return { exit: 1, output: { error: error.code, message: error.message } };
   }
 }
 
-/** Standard output to the last byte, also where it is a pipe. @param {Answer} value */
-const print = (value) =>
+/** Standard output to the last byte, also where it is a pipe. @param {string} text */
+const write = (text) =>
   new Promise((resolve, reject) => {
-    process.stdout.write(`${JSON.stringify(value)}\n`, (error) => (error ? reject(error) : resolve(undefined)));
+    process.stdout.write(text, (error) => (error ? reject(error) : resolve(undefined)));
   });
+
+/** @param {Record<string, Answer>} output @param {Vectors} [vectors] */
+async function print(output, vectors) {
+  const text = JSON.stringify(output);
+  if (!vectors) return write(text);
+  const { values, dim } = vectors;
+  await write(`${text.slice(0, -1)},"vectors":[`);
+  for (let at = 0; at < values.length; at += dim) {
+    await write(`${at ? "," : ""}${JSON.stringify(bitsOf(values.subarray(at, at + dim)))}`);
+  }
+  return write("]}");
+}
 
 async function standardInput() {
   const chunks = [];
@@ -128,10 +144,14 @@ async function standardInput() {
 
 if (process.argv.includes("--jsonl")) {
   for await (const line of createInterface({ input: process.stdin })) {
-    if (line.trim()) await print(await run(readFile(JSON.parse(line).file).then((bytes) => new Uint8Array(bytes))));
+    if (!line.trim()) continue;
+    const { exit, output, vectors } = await run(readFile(JSON.parse(line).file).then((bytes) => new Uint8Array(bytes)));
+    await write(`{"exit":"${exit}","output":`);
+    await print(output, vectors);
+    await write("}\n");
   }
 } else {
-  const { exit, output } = await run(standardInput());
-  await print(output);
-  process.exitCode = Number(exit);
+  const { exit, output, vectors } = await run(standardInput());
+  await print(output, vectors);
+  process.exitCode = exit;
 }

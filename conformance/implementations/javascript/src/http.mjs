@@ -41,7 +41,7 @@ export class HttpSource {
     if (response.status === 200) return source.whole(response);
     const range = rangeOf(response);
     if (response.status === 416) return new BytesSource(new Uint8Array(0));
-    const bytes = await source.body(response);
+    const bytes = await source.body(response, HEAD);
     source.validator = validatorOf(response);
     source.size = range ? range.size : await source.askSize();
     if (range ? range.from !== 0 || bytes.length !== range.to + 1 : bytes.length !== Math.min(HEAD, source.size)) {
@@ -86,7 +86,7 @@ export class HttpSource {
       await response.body?.cancel();
       throw this.failed("the file changed on the server while it was read: open it again", "source.changed");
     }
-    const bytes = await this.body(response);
+    const bytes = await this.body(response, size);
     if (bytes.length !== size || (range && range.from !== from)) {
       throw this.failed("the server sent another range than was asked for");
     }
@@ -119,8 +119,11 @@ export class HttpSource {
     }
   }
 
-  /** @param {Response} response */
-  async body(response) {
+  /**
+   * @param {Response} response
+   * @param {number} most bytes that it may have
+   */
+  async body(response, most) {
     /** @type {Uint8Array[]} */
     const pieces = [];
     let size = 0;
@@ -130,7 +133,9 @@ export class HttpSource {
         pieces.push(piece.value);
         size += piece.value.length;
         this.options.onBytes?.(piece.value.length);
+        if (size > most) break;
       }
+      if (size > most) await reader?.cancel();
     } catch (cause) {
       if (this.options.request?.signal?.aborted) throw cause;
       throw this.failed(`the answer broke off: ${describe(cause)}`, "source.unreachable", cause);
@@ -146,7 +151,7 @@ export class HttpSource {
 
   /** @param {Response} response */
   async whole(response) {
-    if (this.options.download) return new BytesSource(await this.body(response));
+    if (this.options.download) return new BytesSource(await this.body(response, Infinity));
     await response.body?.cancel();
     throw this.failed(
       "the server gives no byte ranges, so that only the whole file can be had: ask for it with the option `download`",

@@ -57,9 +57,12 @@ async function sourceOf(from, options) {
   return url ? HttpSource.open(url, options) : new CachedSource(await PathSource.open(from), BLOCK);
 }
 
+/** Where relative URLs start, in a page or a worker; nothing in Node, where a string may be a path. */
+const BASE = globalThis.document?.baseURI ?? globalThis.location?.href;
+
 /** @param {string | URL} from @returns {URL | undefined} nothing for a path */
 function urlOf(from) {
-  if (typeof document === "object") return new URL(from, document.baseURI);
+  if (BASE !== undefined) return new URL(from, BASE);
   if (typeof from === "string") return /^https?:\/\//i.test(from) ? new URL(from) : undefined;
   return from.protocol === "file:" ? undefined : from;
 }
@@ -143,8 +146,12 @@ export class Embeddings {
   async subwordVector(word) {
     const bytes = tokenBytes(word);
     if (!this.subword || !bytes) return undefined;
-    const rows = bucketsOf(bytes, this.subword).map((bucket) => this.row(this.length + bucket));
-    return rows.length ? meanOf(await Promise.all(rows)) : undefined;
+    const buckets = bucketsOf(bytes, this.subword);
+    /** A bucket may stand for many n-grams. @type {Map<number, Float32Array>} */
+    const vectors = new Map();
+    const read = async (/** @type {number} */ bucket) => vectors.set(bucket, await this.row(this.length + bucket));
+    await Promise.all(Array.from(new Set(buckets), read));
+    return buckets.length ? meanOf(buckets, vectors) : undefined;
   }
 
   /** @param {string | Uint8Array} token */

@@ -43,17 +43,27 @@ export class BlobSource {
   async close() {}
 }
 
+/**
+ * What the system answers; its errors say what and where by themselves.
+ * @template T
+ * @param {Promise<T>} answer
+ */
+async function reading(answer) {
+  try {
+    return await answer;
+  } catch (cause) {
+    throw new QembError("source.unreachable", /** @type {Error} */ (cause).message, { cause });
+  }
+}
+
 /** A file on disk, in Node. @implements {Source} */
 export class PathSource {
   /** @param {string | URL} path */
   static async open(path) {
     const { open } = await import("node:fs/promises");
-    try {
-      const handle = await open(path);
-      return new PathSource(handle, (await handle.stat()).size);
-    } catch (cause) {
-      throw new QembError("source.unreachable", `cannot open it: ${/** @type {Error} */ (cause).message}`, { cause });
-    }
+    const handle = await reading(open(path));
+    const { size } = await handle.stat();
+    return new PathSource(handle, size);
   }
 
   /**
@@ -70,7 +80,7 @@ export class PathSource {
     const bytes = new Uint8Array(size);
     for (let done = 0; done < size; ) {
       // a call of the system moves less than 2 GiB
-      const { bytesRead } = await this.handle.read(bytes, done, Math.min(size - done, 2 ** 30), from + done);
+      const { bytesRead } = await reading(this.handle.read(bytes, done, Math.min(size - done, 2 ** 30), from + done));
       if (bytesRead === 0) throw new QembError("source.changed", "the file became shorter while it was read");
       done += bytesRead;
     }

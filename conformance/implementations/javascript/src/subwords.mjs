@@ -1,5 +1,10 @@
 // Vectors of words that are no tokens, out of their n-grams as fastText hashes them (section 7.4).
 
+import { tooLarge } from "./errors.mjs";
+
+/** A word of 65,536 characters has 2^31 n-grams where their length has no bound. */
+const MAX_NGRAMS = 2 ** 24;
+
 /**
  * Buckets of the n-grams of a word, in their order.
  * @param {Uint8Array} word
@@ -27,15 +32,18 @@ export function bucketsOf(word, { minN, maxN, buckets }) {
       }
       if (n >= minN && !(n === 1 && (first === 0 || first === count - 1))) found.push((hash >>> 0) % buckets);
     }
+    if (found.length > MAX_NGRAMS) throw tooLarge(`the n-grams of a word of ${word.length} bytes`);
   }
   return found;
 }
 
 /**
- * The mean of rows, each addition and the division rounded to float32.
- * @param {Float32Array[]} rows at least one
+ * The mean of the rows of n-grams, each addition and the division rounded to float32.
+ * @param {number[]} buckets at least one
+ * @param {Map<number, Float32Array>} vectors by bucket
  */
-export function meanOf(rows) {
+export function meanOf(buckets, vectors) {
+  const rows = buckets.map((bucket) => /** @type {Float32Array} */ (vectors.get(bucket)));
   const mean = new Float32Array(rows[0].length);
   for (const row of rows) for (let j = 0; j < mean.length; j++) mean[j] += row[j];
   const count = Math.fround(rows.length);

@@ -105,8 +105,9 @@ export class TokenReader {
   async find(token) {
     if (token.length > MAX_TOKEN) return -1;
     if (this.index) return this.search(token, this.index);
-    this.table ??= this.makeTable();
-    return (await this.table).find(token);
+    const table = (this.table ??= this.makeTable());
+    table.catch(() => (this.table = undefined));
+    return (await table).find(token);
   }
 
   async makeTable() {

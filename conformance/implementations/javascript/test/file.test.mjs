@@ -62,6 +62,7 @@ test("bytes, ArrayBuffer, Blob, path and file URL are the same file", async () =
       await emb.close();
     }
     await fails(open(join(folder, "none.qemb")), "source.unreachable");
+    await fails(open(folder), "source.unreachable");
   } finally {
     await rm(folder, { recursive: true });
   }
