@@ -39,7 +39,9 @@ export class Decoder {
     this.quantization = quantization;
     this.dim = dim;
     this.perRow = q.codesPerRow(quantization, dim);
-    this.rotation = transform && new Rotation(transform, dim);
+    this.transform = transform;
+    /** Made with the first row that is rotated. @type {Rotation | undefined} */
+    this.rotation = undefined;
     /** @type {Float32Array | undefined} */
     this.levels = undefined;
   }
@@ -63,7 +65,7 @@ export class Decoder {
     if (parts.scales) scale(values, this.dim, floats(parts.scales, scaleType), scaleGroup, scaleBlock);
     if (parts.offsets) shift(values, this.dim, floats(parts.offsets, offsetType), offsetGroup, offsetBlock);
     parts.exceptions?.(new Uint32Array(values.buffer));
-    this.rotation?.apply(values);
+    if (this.transform) (this.rotation ??= new Rotation(this.transform, this.dim)).apply(values);
     return values;
   }
 

@@ -124,8 +124,9 @@ export class TokenReader {
   async search(token, index) {
     const slots = index.size / 4;
     let slot = homeSlot(crc32c(token), slots);
-    for (let seen = 0; seen < slots; ) {
-      const count = Math.min(WINDOW, slots - slot, slots - seen);
+    // an index that holds each token once has an empty slot by then
+    for (let seen = 0; seen <= this.count; ) {
+      const count = Math.min(WINDOW, slots - slot);
       let rows = [...toUint32(await index.read(4 * slot, 4 * count))];
       const end = rows.indexOf(EMPTY);
       if (end !== -1) rows = rows.slice(0, end);
@@ -137,7 +138,7 @@ export class TokenReader {
       seen += count;
       slot = (slot + count) % slots;
     }
-    return -1;
+    throw index.error("invalid.index", "more slots are taken than there are tokens");
   }
 
   /**

@@ -20,6 +20,19 @@ export function splitMix64(seed, count) {
   return words;
 }
 
+/**
+ * @param {BigUint64Array} words
+ * @param {number} count
+ */
+function bitsOf(words, count) {
+  const bits = new Uint8Array(count);
+  for (let from = 0; from < count; from += 32) {
+    const half = Number((words[from >> 6] >> BigInt(from & 32)) & 0xffffffffn);
+    for (let bit = 0; bit < Math.min(32, count - from); bit++) bits[from + bit] = (half >>> bit) & 1;
+  }
+  return bits;
+}
+
 export class Rotation {
   /**
    * @param {import("./descriptor.mjs").Transform} transform
@@ -32,11 +45,7 @@ export class Rotation {
     const perRound = Math.ceil(dim / 64);
     const words = splitMix64(seed, rounds * perRound);
     /** For each round, 1 where a value is negated. */
-    this.signs = Array.from({ length: rounds }, (_, round) =>
-      Uint8Array.from({ length: dim }, (_, j) =>
-        Number((words[round * perRound + (j >> 6)] >> BigInt(j & 63)) & 1n),
-      ),
-    );
+    this.signs = Array.from({ length: rounds }, (_, i) => bitsOf(words.subarray(i * perRound, (i + 1) * perRound), dim));
   }
 
   /** @param {Float32Array} values whole rows */

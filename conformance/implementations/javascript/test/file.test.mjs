@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -9,6 +9,7 @@ import { open, QembError } from "../src/qemb.mjs";
 import { assemble, buildLinear, randomTable, tokenParts } from "./build.mjs";
 
 const EXAMPLES = new URL("../../../../spec/examples/", import.meta.url);
+const ZSTD_CASES = new URL("../../../valid/zstd/", import.meta.url);
 /** @param {string} name */
 const example = async (name) => new Uint8Array(await readFile(new URL(name, EXAMPLES)));
 
@@ -160,4 +161,28 @@ test("values that are kept verbatim are rotated with the others", async () => {
   await emb.verify();
   const factor = Math.fround(1 / Math.sqrt(2));
   assert.deepEqual(await emb.row(0), Float32Array.of(-3.5 * factor, -2.5 * factor));
+});
+
+test("without zstddec, files that have no compressed frames are read, and others are refused", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "qemb-"));
+  try {
+    await cp(new URL("../src", import.meta.url), join(folder, "src"), { recursive: true });
+    const alone = await import(pathToFileURL(join(folder, "src", "qemb.mjs")).href);
+    await (await alone.open(await example("trellis.qemb"))).verify(); // frames, stored as they are
+    const compressed = (await readdir(ZSTD_CASES)).find((name) => name.endsWith(".qemb")) ?? "";
+    const emb = await alone.open(new Uint8Array(await readFile(new URL(compressed, ZSTD_CASES))));
+    await assert.rejects(emb.verify(), { code: "unsupported.codec", message: /needs? the package zstddec/ });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("an index without an empty slot ends the search", async () => {
+  const tokens = ["a", "b"];
+  const parts = tokenParts(tokens);
+  new Uint32Array(parts[2][2].buffer).fill(0);
+  const bytes = buildLinear(tokens, Int8Array.of(1, 2), new Float32Array(2).fill(1));
+  const descriptor = /** @type {import("./build.mjs").Part} */ (["QUAN", 1, bytes.subarray(64 * 5, 64 * 5 + 28)]);
+  const emb = await open(assemble([descriptor, ["CODE", 1, Int8Array.of(1, 2)], ["SCAL", 1, new Float32Array(2)], ...parts], 2, 1));
+  await fails(emb.find("c"), "invalid.index");
 });
