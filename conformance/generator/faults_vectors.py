@@ -235,6 +235,13 @@ def codes_of_2_to_the_66_bytes(file):
     file.set(rows=2**52, tokens=2**52)
 
 
+@fault("invalid.section_size", ieee, "SEC-03", "CODE", "A product of counts that wraps.", "QNT-10 CON-03")
+def codes_of_2_to_the_32_bytes(file):
+    """Two rows, so that nothing else is wrong."""
+    file["QUAN"].data = file["QUAN"].data[:ROW_STRIDE] + struct.pack("<I", 2**31) + file["QUAN"].data[PARAMETERS:]
+    file["CODE"].data = b""
+
+
 @fault("invalid.section_size", product, "SEC-03", "LEVL", "A product of counts that wraps.", "QNT-10 CON-03")
 def levels_of_2_to_the_32_bytes(file):
     quan = file["QUAN"].data

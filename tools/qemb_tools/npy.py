@@ -121,9 +121,7 @@ def _source(
     """int8 is quantized already, and kept; the scales of anything else are none of ours."""
     if matrix.dtype == np.int8 and matrix.ndim == 2:
         return Int8Source(tokens, matrix, scales, path)
-    if counts is not None and not (counts.dtype.kind in "iu" and (counts >= 0).all()):
-        counts = None
-    return MatrixSource(tokens, matrix, path, counts)
+    return MatrixSource(tokens, matrix, path, counts if counts is not None and counts.dtype.kind in "iu" else None)
 
 
 def _strings(words: NDArray[Any], path: str) -> list[bytes]:
