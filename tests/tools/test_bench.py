@@ -210,6 +210,17 @@ def test_memory_of_processes_that_encode_sentences(tmp_path, capsys):
     assert all(5 < each < 500 for each in private.values())
 
 
+def test_minilm_says_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setattr("qemb_tools.bench.minilm.find_spec", lambda name: None if name == "torch" else name)
+    assert bench.main(["minilm"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        '- minilm: not run without torch; pip install "qemb-format[torch]"'
+    )
+    monkeypatch.setattr("qemb_tools.bench.minilm.find_spec", lambda name: name)
+    assert bench.main(["minilm"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == ("- minilm: name the folder of sst2/test.tsv with --eval DIR")
+
+
 def test_data_lists_every_table(capsys):
     assert bench.main(["data"]) == 0
     printed = capsys.readouterr().out
