@@ -42,7 +42,17 @@ def test_the_codec_imports_nothing_above_it():
 def test_the_tools_import_only_the_codec_and_declared_packages():
     ours = {"qemb", "qemb_conformance", "qemb_tools"}
     declared = HARD_DEPENDENCIES | {"faiss", "gensim", "h5py", "pandas", "pyarrow", "sklearn", "tokenizers", "torch"}
-    measured_beside = {"blosc2", "gguf", "model2vec", "pcodec", "rabitqlib", "scipy", "sklearn", "turbovec"}
+    measured_beside = {
+        "blosc2",
+        "gguf",
+        "model2vec",
+        "pcodec",
+        "rabitqlib",
+        "safetensors",
+        "scipy",
+        "sklearn",
+        "turbovec",
+    }
     strangers = {
         path: names - ours - declared - (measured_beside if "/bench/" in path else set())
         for path, names in imports(ROOT / "tools").items()

@@ -80,14 +80,15 @@ def test_bags_are_torchs(mode, padding, weight):
 
 def test_the_table_of_a_model_is_replaced_and_others_are_not(weight):
     model = Classifier(weight)
-    rows = torch.randint(ROWS, (8, 10))
+    rows = torch.arange(80).reshape(8, 10)
     before = model(rows)
     small = copy.deepcopy(model)
     assert compress_(small, bits=8) == ["words"]
     assert isinstance(small.words, Embedding)
     assert small.words.padding_idx == 0
     assert type(small.positions) is torch.nn.Embedding
-    assert torch.nn.functional.cosine_similarity(small(rows), before).min() > 0.9999
+    assert torch.nn.functional.cosine_similarity(small.words.weight, weight).min() > 0.999
+    assert torch.allclose(small(rows), before, atol=0.01)
     assert sum(value.nbytes for value in small.state_dict().values()) < 0.4 * weight.nbytes
     assert compress_(model, scheme="exact") == ["words"]
     assert torch.equal(model(rows), before)
