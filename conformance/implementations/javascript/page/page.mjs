@@ -5,7 +5,10 @@ import { count, facts, HOLDS, size } from "./describe.mjs";
 
 /** @typedef {import("../src/qemb.mjs").Embeddings} Embeddings */
 
-const LONGEST = 80; // characters of a word that are shown
+/** What is shown of a word, of a value of the metadata, and of a vector; a file may have far more. */
+const LONGEST = 80;
+const LONGEST_METADATA = 1000;
+const MOST_VALUES = 2048;
 const NEIGHBOURS = 10;
 const EXAMPLES = 8;
 
@@ -15,8 +18,8 @@ let emb;
 let shown;
 /** What is going on belongs to the latest request: answers to earlier ones are dropped. */
 let request = 0;
-let fetched = 0;
-let remote = false;
+/** Of a file behind a URL, what has been fetched of it. @type {{bytes: number} | undefined} */
+let traffic;
 
 /** @param {string} id */
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -36,11 +39,11 @@ function element(name, options = {}, ...children) {
   return made;
 }
 
+/** @param {string} text @param {number} longest */
+const shortened = (text, longest) => (text.length > longest ? `${text.slice(0, longest)}…` : text);
+
 /** A word as it is shown. @param {string} word */
-function wordElement(word) {
-  const text = word === "" ? "(the empty word)" : word.length > LONGEST ? `${word.slice(0, LONGEST)}…` : word;
-  return element("bdi", { class: "word", text });
-}
+const wordElement = (word) => element("bdi", { class: "word", text: shortened(word, LONGEST) || "(the empty word)" });
 
 /** @param {unknown} error */
 function showError(error) {
@@ -78,7 +81,7 @@ async function attempt(work) {
 }
 
 function showTraffic() {
-  if (remote && emb) byId("status").textContent = `Fetched ${size(fetched)} of ${size(emb.header.fileSize)}.`;
+  if (traffic && emb) byId("status").textContent = `Fetched ${size(traffic.bytes)} of ${size(emb.header.fileSize)}.`;
 }
 
 /**
@@ -90,13 +93,14 @@ function openFile(from, name, download = false) {
   return attempt(async (current) => {
     byId("opened").hidden = true;
     byId("status").textContent = `Opening ${name} …`;
-    let bytes = 0;
+    void emb?.close();
+    emb = undefined;
+    const own = { bytes: 0 };
     const onBytes = (/** @type {number} */ arrived) => {
-      bytes += arrived;
-      if (emb === opened) fetched = bytes;
-      else if (download && current()) byId("status").textContent = `Fetching ${name}: ${size(bytes)} …`;
+      own.bytes += arrived;
+      if (download && current()) byId("status").textContent = `Fetching ${name}: ${size(own.bytes)} …`;
     };
-    /** @type {Embeddings | undefined} */
+    /** @type {Embeddings} */
     let opened;
     try {
       opened = await open(from, { onBytes, download });
@@ -107,10 +111,8 @@ function openFile(from, name, download = false) {
       throw error;
     }
     if (!current()) return opened.close();
-    await emb?.close();
     emb = opened;
-    remote = typeof from === "string" && !download;
-    fetched = bytes;
+    traffic = typeof from === "string" && !download ? own : undefined;
     byId("status").textContent = `Opened ${name}.`;
     showFacts(emb);
     showWord(undefined);
@@ -149,7 +151,7 @@ async function showMetadata(file, current) {
   if (!metadata || !current()) return;
   const entries = Object.entries(metadata).flatMap(([key, value]) => [
     element("dt", { text: key }),
-    element("dd", { text: typeof value === "string" ? value : JSON.stringify(value) }),
+    element("dd", { text: shortened(typeof value === "string" ? value : JSON.stringify(value), LONGEST_METADATA) }),
   ]);
   byId("metadata").replaceChildren(element("h3", { text: "Metadata" }), element("dl", {}, ...entries));
 }
@@ -184,15 +186,19 @@ function lookUp(word) {
       byId("result").replaceChildren(element("p", {}, wordElement(word), " is not in this file."));
       return;
     }
+    const numbers = Array.from(vector.subarray(0, MOST_VALUES)).join("  ");
     const place = row === -1 ? "no word of the file; made of its n-grams" : `row ${count(row)}`;
     byId("result").replaceChildren(
       element("p", {}, wordElement(word), element("span", { class: "quiet", text: ` ${place}` })),
-      bars(vector),
-      element("details", {}, element("summary", { text: "Numbers" }), element("pre", { text: Array.from(vector).join("  ") })),
+      bars(vector.subarray(0, MOST_VALUES)),
+      element("details", {}, element("summary", { text: numbersOf(vector) }), element("pre", { text: numbers })),
     );
     showWord(word);
   });
 }
+
+/** @param {Float32Array} vector */
+const numbersOf = ({ length }) => (length > MOST_VALUES ? `Numbers, the first ${count(MOST_VALUES)} of ${count(length)}` : "Numbers");
 
 /** What goes with a word: the button for its neighbours. @param {string | undefined} word */
 function showWord(word) {
@@ -200,7 +206,7 @@ function showWord(word) {
   byId("list").replaceChildren();
   if (word === undefined) byId("result").replaceChildren();
   byId("nearest").hidden = word === undefined;
-  const cost = remote && emb ? emb.loadSize : 0;
+  const cost = traffic && emb ? emb.loadSize : 0;
   byId("nearest").textContent = cost ? `Neighbours (fetches ${size(cost)})` : "Neighbours";
 }
 
@@ -245,12 +251,13 @@ function showNeighbours() {
       await new Promise((done) => setTimeout(done)); // so that the page is drawn, and the button can be pressed
     };
     try {
-      await file.load((fraction) => onProgress(remote ? 0.9 * fraction : 0.5 * fraction));
-      const from = remote ? 0.9 : 0.5;
+      const from = traffic ? 0.9 : 0.5; // where searching begins
+      await file.load((fraction) => onProgress(from * fraction));
       const found = await file.nearest(word, NEIGHBOURS, { onProgress: (fraction) => onProgress(from + (1 - from) * fraction) });
-      if (!current()) return;
-      byId("progress").hidden = true;
-      showList(found ?? []);
+      if (current()) showList(found ?? []);
+    } catch (error) {
+      if (current()) byId("nearest").hidden = false;
+      throw error;
     } finally {
       if (current()) byId("progress").hidden = true;
     }

@@ -18,7 +18,7 @@ const TYPES = /** @type {Record<string, string>} */ ({
 /**
  * @typedef {object} Served
  * @property {string} url of the folder that this file's folder is in
- * @property {{path: string, status: number, bytes: number}[]} log of the answers given so far
+ * @property {{method: string, path: string, status: number, bytes: number}[]} log of the answers given so far
  * @property {() => Promise<void>} close
  */
 
@@ -35,7 +35,7 @@ export async function serve({ files = {}, ranges = true, origin, port = 0 } = {}
   const log = [];
   const server = createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
-    const entry = { path, status: 404, bytes: 0 };
+    const entry = { method: request.method ?? "", path, status: 404, bytes: 0 };
     log.push(entry);
     const file = locate(path, files);
     const found = file ? await stat(file).catch(() => undefined) : undefined;

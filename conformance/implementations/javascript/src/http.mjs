@@ -15,7 +15,7 @@ const BLOCK = 1024;
  * @property {(bytes: number) => void} [onBytes] called with the size of what has arrived, each time something has
  */
 
-/** @param {Response} response */
+/** The bytes that an answer holds; the size of the file is NaN where it is not told. @param {Response} response */
 function rangeOf(response) {
   const match = /^bytes (?:(\d+)-(\d+)|\*)\/(\d+|\*)$/.exec(response.headers.get("content-range") ?? "");
   return match && { from: Number(match[1]), to: Number(match[2]), size: Number(match[3]) };
@@ -43,7 +43,7 @@ export class HttpSource {
     if (response.status === 416) return new BytesSource(new Uint8Array(0));
     const bytes = await source.body(response, HEAD);
     source.validator = validatorOf(response);
-    source.size = range ? range.size : await source.askSize();
+    source.size = range?.size || (await source.askSize());
     if (range ? range.from !== 0 || bytes.length !== range.to + 1 : bytes.length !== Math.min(HEAD, source.size)) {
       throw source.failed("the server sent another range than was asked for");
     }
@@ -81,7 +81,7 @@ export class HttpSource {
     if (
       response.status !== 206 ||
       validatorOf(response) !== this.validator ||
-      (range && !Number.isNaN(range.size) && range.size !== this.size)
+      (range?.size && range.size !== this.size)
     ) {
       await response.body?.cancel();
       throw this.failed("the file changed on the server while it was read: open it again", "source.changed");

@@ -11,6 +11,19 @@ import { QembError } from "./errors.mjs";
 
 const EMPTY = new Uint8Array(0);
 
+/**
+ * What the system answers; its errors say what and where by themselves.
+ * @template T
+ * @param {Promise<T>} answer
+ */
+async function reading(answer) {
+  try {
+    return await answer;
+  } catch (cause) {
+    throw new QembError("source.unreachable", /** @type {Error} */ (cause).message, { cause });
+  }
+}
+
 /** @implements {Source} */
 export class BytesSource {
   /** @param {Uint8Array} bytes */
@@ -37,23 +50,10 @@ export class BlobSource {
 
   /** @param {number} from @param {number} size */
   async read(from, size) {
-    return new Uint8Array(await this.blob.slice(from, from + size).arrayBuffer());
+    return new Uint8Array(await reading(this.blob.slice(from, from + size).arrayBuffer()));
   }
 
   async close() {}
-}
-
-/**
- * What the system answers; its errors say what and where by themselves.
- * @template T
- * @param {Promise<T>} answer
- */
-async function reading(answer) {
-  try {
-    return await answer;
-  } catch (cause) {
-    throw new QembError("source.unreachable", /** @type {Error} */ (cause).message, { cause });
-  }
 }
 
 /** A file on disk, in Node. @implements {Source} */

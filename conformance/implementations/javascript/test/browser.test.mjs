@@ -233,3 +233,19 @@ test("a server without ranges: the page offers to fetch the whole file", { skip 
     { ranges: false, query: "?url=/files/large.qemb" },
   );
 });
+
+test("a file of another origin is opened without asking leave for each request", { skip }, async () => {
+  await onPage(async (page, server) => {
+    const other = await serve({ files, origin: server.url.slice(0, -1) });
+    try {
+      await openUrl(page, `${other.url}files/large.qemb`);
+      await page.getByRole("heading", { name: "The file" }).waitFor();
+      await lookUp(page, large.words[0]);
+      await page.getByRole("img").waitFor();
+      assert.deepEqual(new Set(other.log.map(({ method }) => method)), new Set(["GET", "HEAD"]));
+      assert.ok(fetched(other) < BUDGET);
+    } finally {
+      await other.close();
+    }
+  });
+});
