@@ -88,6 +88,46 @@ def test_faults(sanitized, tmp_path):
         assert (code, output["error"]) == ("1", fault.code), fault.name
 
 
+METADATA = [
+    (r'{"a":[1,{"a":"a"}],"b":-0.5e+9}', None),
+    (r' { "" : "\ud83d" , "\ud83d\ud83d" : null } ', None),
+    (r'{"a":1,"\u0061":2}', "invalid.metadata"),
+    (r'{"\n\/":1,"\u000A/":2}', "invalid.metadata"),
+    (r'{"b":0,"😀":1,"a":2,"\uD83D\uDE00":3}', "invalid.metadata"),
+    (r'{"b":{"a":1},"a":{"b":1,"c":2,"b":3}}', "invalid.metadata"),
+    (r'{"a":1,"a":2', "malformed.metadata"),
+    (r'{"a":1,}', "malformed.metadata"),
+    (r'{"a":01}', "malformed.metadata"),
+    (r'{"a":"\x"}', "malformed.metadata"),
+    (r'{"a":"\u00g0"}', "malformed.metadata"),
+    ('{"a":"\t"}', "malformed.metadata"),
+    ('\ufeff{"a":1}', "malformed.metadata"),
+    ("", "malformed.metadata"),
+    ('"' + "[" * 40, "malformed.metadata"),
+    ("[" * 33, "invalid.metadata"),
+    ("]" * 9 + "[" * 41, "malformed.metadata"),
+    ("]" * 9 + "[" * 42, "invalid.metadata"),
+    ("[1]", "invalid.metadata"),
+    ("{" + ",".join(f'"{key}":0' for key in range(9999)) + "}", None),
+    ("{" + ",".join(f'"{key % 9999}":0' for key in range(10_000)) + "}", "invalid.metadata"),
+]
+
+
+def test_metadata(sanitized, tmp_path):
+    files = [bases.linear() for _ in METADATA]
+    for file, (text, _) in zip(files, METADATA, strict=True):
+        file["META"].data = text.encode()
+    found = answers(sanitized / "adapter", write_all(tmp_path, [file.build() for file in files]))
+    assert [output.get("error") for _, output in found] == [code for _, code in METADATA]
+
+
+def test_paths_that_are_not_ascii(sanitized, tmp_path):
+    file = tmp_path / 'naïve "😀\\.qemb'
+    file.write_bytes(bases.linear().build())
+    ((code, _),) = answers(sanitized / "adapter", [file])
+    assert code == "0"
+
+
 def test_standard_input(sanitized):
     good = bases.linear().build()
     for data, code in ((good, 0), (good[:-1], 1), (b"", 1)):

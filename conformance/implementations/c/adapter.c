@@ -440,19 +440,48 @@ static unsigned char *read_all(FILE *stream, size_t *size)
     return bytes;
 }
 
-/* The path of a line {"file": "..."}, made in place; escapes in it stand for one byte each. */
+static uint32_t hex_unit(const char *digits)
+{
+    unsigned unit;
+    if (sscanf(digits, "%4x", &unit) != 1)
+        crash("a path has a \\u without four digits");
+    return unit;
+}
+
+static char *put_utf8(char *out, uint32_t point)
+{
+    int more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
+    static const unsigned leads[] = {0, 0xC0, 0xE0, 0xF0};
+    *out++ = (char)(leads[more] | point >> 6 * more);
+    while (more-- > 0)
+        *out++ = (char)(0x80 | (point >> 6 * more & 0x3F));
+    return out;
+}
+
+/* The path of a line {"file": "..."}, made in place. */
 static char *path_of(char *line)
 {
     char *at = strstr(line, "\"file\""), *out;
     if (at == NULL || (at = strchr(at + 6, '"')) == NULL)
         crash("a line is not {\"file\": PATH}");
     char *path = out = ++at;
-    for (; *at != '"'; at++) {
-        if (*at == '\\')
-            at++;
+    while (*at != '"') {
         if (*at == 0)
             crash("a path does not end");
-        *out++ = *at;
+        if (*at != '\\') {
+            *out++ = *at++;
+        } else if (at[1] == 'u') {
+            uint32_t point = hex_unit(at + 2);
+            at += 6;
+            if (point >= 0xD800 && point < 0xDC00 && at[0] == '\\' && at[1] == 'u') {
+                point = 0x10000 + ((point & 0x3FF) << 10) + (hex_unit(at + 2) & 0x3FF);
+                at += 6;
+            }
+            out = put_utf8(out, point);
+        } else {
+            *out++ = at[1]; /* no path has a control character in it */
+            at += 2;
+        }
     }
     *out = 0;
     return path;
