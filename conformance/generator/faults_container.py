@@ -74,6 +74,7 @@ header("file size of 2^64 - 1", "invalid.file_size", "HDR-10", codebook, file_si
 header("file size within the table", "invalid.file_size", "HDR-10", ieee, file_size=100)
 header("file size of a header", "invalid.file_size", "HDR-10", product, file_size=64)
 header("256 sections in a small file", "invalid.file_size", "HDR-10", split, section_count=256)
+header("file size of 2^53 - 1", "malformed.truncated", "HDR-11", codebook, file_size=2**53 - 1)
 header("file size past the end", "malformed.truncated", "HDR-11", linear, file_size=lambda size: size + 1)
 header("file size before the end", "invalid.trailing_bytes", "HDR-11", ieee, file_size=lambda size: size - 1)
 header("table crc", "malformed.table_checksum", "HDR-12", linear, table_crc=lambda crc: crc ^ 1 << 31)
@@ -166,6 +167,7 @@ entry("reserved flag", "invalid.section_flags", "TAB-02a", linear, "CODE", flags
 entry("highest flag", "invalid.section_flags", "TAB-02a", ieee, "CODE", flags=1 | 1 << 15)
 entry("codes called copy-safe", "invalid.section_flags", "TAB-02a", codebook, "CODE", flags=3)
 entry("metadata not copy-safe", "invalid.section_flags", "TAB-02a", linear, "META", flags=0)
+entry("raw size smaller than stored", "invalid.section_size", "TAB-04", ieee, "INDX", raw_size=lambda size: size - 4)
 entry("raw with a frame size", "invalid.section_size", "TAB-04", ieee, "CODE", frame_size=64)
 entry("highest codec", "unsupported.codec", "TAB-04", ieee, "TOKB", codec=0xFFFF)
 entry("big-endian codec", "unsupported.codec", "TAB-04", framed, "CODE", codec=256)
@@ -200,6 +202,7 @@ entry(
     stored_size=2**64 - 448, raw_size=2**64 - 448,
 )  # fmt: skip
 entry("size of 2^63", "invalid.section_past_end", "TAB-07", product, "INDX", stored_size=2**63, raw_size=2**63)
+entry("hole of 64 bytes after the table", "invalid.hole", "TAB-08", whole, "META", offset=lambda offset: offset + 64)
 entry("hole", "invalid.hole", "TAB-08", linear, "META", offset=lambda offset: offset + 64)
 entry("hole before the token bytes", "invalid.hole", "TAB-08", ieee, "TOKB", offset=lambda offset: offset + 64)
 
@@ -265,6 +268,19 @@ def padding_after_the_last_section(file):
 @fault("invalid.trailing_bytes", noughts, "TAB-09")
 def no_sections(file):
     file.set(section_count=0, table_crc=0)
+
+
+@fault("invalid.missing_section", noughts, "SEC-01", "QUAN", also="HDR-02 HDR-10")
+def a_header_alone(file):
+    file.set(section_count=0, table_crc=0, file_size=64)
+    file.cut(64)
+
+
+@fault("invalid.section_size", whole, "FRM-02", "META")
+def frame_table_six_bytes_short(file):
+    """Sixteen frames, whose table would take all of the section and more."""
+    file["META"].data = b"{}".rjust(250)
+    file["META"].entry.update(codec=1, raw_size=16, frame_size=1)
 
 
 @fault("invalid.hole", codebook, "TAB-08", "SCAL")

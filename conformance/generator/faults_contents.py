@@ -84,6 +84,8 @@ for name, text in (
     ("with the empty key twice", b'{"":1,"":2}'),
     ("too deep", b'{"a":' * 33 + b"1" + b"}" * 33),
     ("too deep in lists", b'{"a":' + b"[" * 32 + b"]" * 32 + b"}"),
+    ("too deep after lists that close", b'{"a":[[],[],[]],"b":' + b"[" * 32 + b"]" * 32 + b"}"),
+    ("too deep after objects that close", b'{"a":[{},{},{}],"b":' + b'{"c":' * 32 + b"1" + b"}" * 33),
     ("deep enough for any stack", b"[" * 10_000),
     ("too deep before they break off", b"[" * 33 + b"x"),
 ):
@@ -151,6 +153,7 @@ for name, position in (
     ("near 2^64", 2**64 - 1),
     ("over a value", 0),
     ("over the last value", 3),
+    ("over a value below zero", 1),
 ):
     place(f"exception {name}", "invalid.exceptions", "DEC-02", decimal, "EXCP", 0, struct.pack("<Q", position))
 place("exceptions that descend", "invalid.exceptions", "DEC-02", digits, "EXCP", 0, struct.pack("<QIQ", 4, 1, 1))

@@ -42,6 +42,23 @@ def frames_out_of_order(file):
     file["CODE"].frame_entries |= {(0, "offset"): second, (1, "offset"): 0}
 
 
+def last_frame_moved(name, by):
+    """The last frame begins elsewhere and ends where it should; its CRC is right."""
+
+    def apply(file):
+        *before, (_, last) = file["CODE"].stored_frames()
+        together = b"".join(stored for _, stored in before) + last + bytes(8)
+        start = len(together) - 8 - len(last)
+        piece = together[start + by : start + len(last)]
+        file["CODE"].frame_entries |= {(3, "offset"): start + by, (3, "size"): len(piece), (3, "crc"): crc32c(piece)}
+
+    simple(name, "invalid.frame_table", framed, "FRM-03", "CODE", apply)
+
+
+last_frame_moved("last frame begins within the one before", -1)
+last_frame_moved("last frame begins after a gap", 1)
+
+
 @fault("invalid.frame_table", framed, "FRM-03", "META")
 def a_byte_in_no_frame(file):
     file.insert("META", b"x", flags=2).entry.update(codec=1, raw_size=0, frame_size=64)
@@ -101,7 +118,8 @@ frame("reserved bit of the frame header", pieces((zstdframes.RLE, 80, b"\2"), de
 frame("zstd bomb", zstdframes.compress(bytes(1 << 26)), "A frame decompressed before its declared size is compared.")
 frame("frame without a size", zstdframes.compress(RIGHT, content_size=False))
 frame("skippable frame", b"\x50\x2a\x4d\x18" + struct.pack("<I", 16) + bytes(16))
-frame("frame of a dictionary", b"\x28\xb5\x2f\xfd\x21\x07\x50" + struct.pack("<I", 80 << 3 | 1)[:3] + RIGHT[:60])
+frame("frame of a dictionary", zstdframes.MAGIC + b"\x21\x07\x50" + zstdframes.compress(RIGHT)[6:])
+frame("frame of a dictionary of four bytes", zstdframes.MAGIC + b"\x23\0\0\0\x80\x50" + zstdframes.compress(RIGHT)[6:])
 frame("checksum of its content", zstdframes.compress(RIGHT, checksum=True)[:-4] + b"\0\1\2\3")
 frame("checksum missing", zstdframes.compress(RIGHT, checksum=True)[:-4])
 frame("magic of zstd", b"\x27" + zstdframes.compress(RIGHT)[1:])

@@ -60,13 +60,22 @@ def int32(value):
     return struct.pack("<i", value)
 
 
+def with_window(bits, parameter, base=codebook):
+    """The descriptor of a base from `bits` on, with those bits and that first parameter."""
+    quan = base()["QUAN"].data
+    return bits + quan[3:PARAMETERS] + bytes([parameter])
+
+
 BITS, LOW_BITS, SCALE_GROUP, SCALE_TYPE, OFFSET_GROUP, OFFSET_TYPE = 1, 2, 4, 5, 6, 7
 SCALE_BLOCK, OFFSET_BLOCK, ROW_STRIDE, PARAMETERS = 8, 12, 16, 20
 
+linear_quan = linear()["QUAN"].data
 quantization("0 bits", "QNT-02", linear, BITS, b"\0\0")
 quantization("0 bits of a codebook", "QNT-02", codebook, BITS, b"\0\0")
+quantization("0 bits and no others", "QNT-02", linear, BITS, bytes(2) + linear_quan[3:ROW_STRIDE] + bytes(4))
 quantization("17 bits", "QNT-02", split, BITS, b"\x11")
 quantization("9 bits of a codebook", "QNT-02", codebook, BITS, b"\x09")
+quantization("9 bits of a codebook and a window of 9", "QNT-02", codebook, BITS, with_window(b"\x09\x02", 9))
 quantization("255 bits of a trellis", "QNT-02", trellis, BITS, b"\xff")
 quantization("17 bits of product levels", "QNT-02", product, BITS, b"\x11")
 quantization("33 bits of decimals", "QNT-02", decimal, BITS, b"\x21")
@@ -126,6 +135,9 @@ quantization("highest exponent", "QNT-07", digits, PARAMETERS + 2, int8(127))
 quantization("too few bits for the digits", "QNT-07", decimal, PARAMETERS, b"\4")
 quantization("too few bits for the exponents", "QNT-07", decimal, PARAMETERS + 2, int8(2))
 quantization("unknown ieee format", "QNT-07", ieee, PARAMETERS, b"\3")
+quantization("unknown ieee format of 16 bits", "QNT-07", ieee, BITS, with_window(b"\x10\x10", 3, ieee))
+quantization("exponents of -61 alone", "QNT-07", decimal, PARAMETERS + 1, int8(-61) * 2)
+quantization("exponents of 39 alone", "QNT-07", decimal, PARAMETERS + 1, int8(39) * 2)
 quantization("32 bits of float16", "QNT-07", ieee, PARAMETERS, b"\1")
 quantization("32 bits of bfloat16", "QNT-07", ieee, PARAMETERS, b"\2")
 quantization("16 bits of float32", "QNT-07", ieee, BITS, b"\x10\x10")

@@ -247,6 +247,7 @@ for name, text, description in (
     ("every-type", b'{"a":[1,-0,0.5,1e5,-1E-5,true,false,null,"",[],{}]}', "Every type of JSON."),
     ("32-deep", b'{"a":' * 32 + b"1" + b"}" * 32, "Objects nested 32 deep."),
     ("32-deep-twice", b'{"a":%b,"b":%b}' % ((b"[" * 31 + b"]" * 31,) * 2), "Arrays 32 deep, twice."),
+    ("many-side-by-side", b'{"a":[' + b"[]," * 40 + b"{}," * 40 + b"1]}", "Eighty that are not nested."),
     ("brackets-in-strings", b'{"a":"' + b"[{" * 40 + b'\\"[","' + b"]" * 3 + b'":"\\\\"}', "Brackets in strings."),
     ("long-number", b'{"a":' + b"1" * 5000 + b"}", "A number of 5000 digits."),
     ("huge-exponent", b'{"a":1e99999,"b":-1e-99999}', "Numbers that float64 cannot hold."),
