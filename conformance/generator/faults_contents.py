@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 import rawfile
-from bases import TOKENS, codebook, decimal, digits, ieee, linear, product, split, trellis, whole
+from bases import SPLIT_ROWS, TOKENS, codebook, decimal, digits, ieee, linear, product, split, trellis, whole
 from fault import data, fault, place
 from rawfile import EMPTY
 
-INFINITY, NAN = float("inf"), float("nan")
+INFINITY, NAN, LEAST = float("inf"), float("nan"), 2.0**-149
 
 
 def float32(value):
@@ -293,3 +294,18 @@ for name, base, at, value in (
     ("of a bucket", whole, 16, 0),
 ):
     place(f"norm {name}", "invalid.norm", "NRM-01", base, "NORM", at, float32(value))
+
+
+@fault("invalid.norm", linear, "NRM-01", "NORM", "Norms that are great taken for those that float32 cannot hold.")
+def norm_of_a_great_row(file):
+    """127 x 2^121 is below 2^128."""
+    file.patch("SCAL", 0, float32(2.0**121))
+    file.patch("NORM", 0, float32(1))
+
+
+@fault("invalid.norm", split, "NRM-01", "NORM", "A tolerance of more than the least float32.")
+def norm_of_a_subnormal_row(file):
+    """Off by more than 2^-149, by less than twice that."""
+    file.patch("SCAL", 0, float32(LEAST))
+    norms = [math.hypot(*(2 * value for value in row)) for row in SPLIT_ROWS]
+    file.insert("NORM", b"".join(float32((math.floor(norm) + 2) * LEAST) for norm in norms))

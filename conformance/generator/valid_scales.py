@@ -361,6 +361,13 @@ norms(
     "Norms past the greatest float32, infinite, or not a number: the elements may be anything.",
 )
 norms(
+    "just-too-great",
+    [[2.0**127] * 4],
+    [-1],
+    "A norm of just 2^128 taken for one that float32 can hold.",
+    "A norm of 2^128: the element may be anything.",
+)
+norms(
     "negative-zero",
     [[0, -0.0]],
     [-0.0],

@@ -294,6 +294,11 @@ subwords(
     "Words whose bytes have their top bit set: sign-extended before they are hashed.",
 )  # fmt: skip
 subwords(
+    "edges-of-ascii", ["a\x7fb", "\x7e\x7f", "\u0080", "\u00ff\x7f"], (1, 3), 19,
+    "The byte 7F sign-extended, or 80 not.",
+    "Words with the last byte of ASCII and the first past it.",
+)  # fmt: skip
+subwords(
     "of-one-character", [b"ab", b"abc", b""], (1, 1), 5,
     "The n-grams < and > left in, or all of one character left out.",
     "N-grams of one character: < and > are left out.",
