@@ -118,6 +118,7 @@ def test_several_columns_of_vectors(read, qemb, parquet, same_floats):
         ({"word": WORDS, "v": pa.array([[1.0], [2.0], [3.0], [None], [4.0]])}, "a value is missing (null)", 3),
         ({"word": WORDS, "a": [1.0, 2.0, 3.0, 4.0, None], "b": [1.0] * 5}, "a value is missing (null)", 4),
         ({"word": WORDS, "v": fixed(), "count": [1, 2, 3, None, 5]}, "a count is missing (null)", 3),
+        ({"word": WORDS, "v": fixed(), "count": [1, -2, 3, 4, 5]}, "a count is negative", 1),
         ({"word": [b"a", b"b", b"\xff", b"d", b"e"], "v": fixed()}, "the token '\\xff' is not UTF-8", 2),
     ],
 )

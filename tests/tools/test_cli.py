@@ -293,13 +293,17 @@ def test_bad_files(qemb, tmp_path, name, command):
 
 
 @pytest.mark.parametrize(
-    ("package", "source", "extra"),
+    ("package", "source", "target", "extra"),
     [
-        ("h5py", "table.h5", "hdf5"),
-        ("pyarrow", "table.npy", "parquet"),
+        ("h5py", "table.h5", "out.qemb", "hdf5"),
+        ("h5py", "table.txt", "out.h5", "hdf5"),
+        ("pyarrow", "table.npy", "out.qemb", "parquet"),
+        ("pyarrow", "words.parquet", "out.qemb", "parquet"),
+        ("pyarrow", "table.txt", "out.arrow", "parquet"),
+        ("gensim", "table.txt", "out.kv", "gensim"),
     ],
 )
-def test_a_missing_extra_is_asked_for_by_name(qemb, tmp_path, package, source, extra):
+def test_a_missing_extra_is_asked_for_by_name(qemb, tmp_path, package, source, target, extra):
     (tmp_path / "table.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     np.save(tmp_path / "table.npy", np.ones((2, 2), np.float32))
     (tmp_path / "words.parquet").write_bytes(b"PAR1" + bytes(100))
@@ -308,10 +312,12 @@ def test_a_missing_extra_is_asked_for_by_name(qemb, tmp_path, package, source, e
     hidden.mkdir(parents=True)
     (hidden / "__init__.py").write_text("raise ImportError")
     path = os.pathsep.join([str(hidden.parent), os.environ.get("PYTHONPATH", "")])
-    tokens = ["--tokens", "words.parquet"] if package == "pyarrow" else []
-    result = qemb("convert", source, "out.qemb", *tokens, code=2, env={"PYTHONPATH": path})
+    (tmp_path / "table.txt").write_text("a 1 2\nb 3 4\n")
+    tokens = ["--tokens", "words.parquet"] if source == "table.npy" else []
+    result = qemb("convert", source, target, *tokens, code=2, env={"PYTHONPATH": path})
     needed = f'this needs {package}, which is not installed; run: pip install "qemb-format[{extra}]"'
     assert result.stderr == f"qemb: {needed}\n"
+    assert not (tmp_path / target).exists()
 
 
 def test_heavy_packages_are_not_imported_to_print_information(qemb, table, tmp_path):

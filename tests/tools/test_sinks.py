@@ -170,6 +170,7 @@ def test_gensim_puts_large_vectors_beside_the_pickle(read, tmp_path, same_floats
     matrix = np.arange(10 << 20, dtype=np.float32).reshape(-1, 1024)  # as many values as gensim calls large
     with create_sink(Target(str(tmp_path / "a.kv"), 1024)) as sink:
         sink.append(Batch([b"%d" % i for i in range(len(matrix))], matrix))
+    assert sink.notes == ["keep with the file what gensim put beside it: a.kv.vectors.npy"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.kv", "a.kv.vectors.npy"]
     same_floats(keyedvectors.load(str(tmp_path / "a.kv"), mmap="r").vectors, matrix)
     same_floats(read(tmp_path / "a.kv").vectors, matrix)

@@ -262,7 +262,11 @@ class ArrowSource(Source):
             for part in self._file.batches(columns, batch_rows(self.dim)):
                 counts = None
                 if self._counts is not None:
-                    counts = self._numbers(part.column(self._counts), "count", start).astype(np.uint64)
+                    counts = self._numbers(part.column(self._counts), "count", start)
+                    if (counts < 0).any():
+                        row = start + int(np.flatnonzero(counts < 0)[0])
+                        raise source_error("a count is negative; give every row one", f"{self._path}, row {row:,}")
+                    counts = counts.astype(np.uint64)
                 tokens = self._tokens(part, start)
                 if len(tokens) != part.num_rows:
                     raise source_error(f"there are more rows than {len(self._named):,} tokens", self._path)

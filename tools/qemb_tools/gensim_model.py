@@ -220,6 +220,9 @@ class KeyedVectorsSink(Sink):
             for file in published:
                 file.unlink()
             raise
+        beside = [file.name for file in published[:-1]]
+        if beside:
+            self.notes.append(f"keep with the file what gensim put beside it: {', '.join(beside)}")
 
     def abort(self) -> None:
         """Throw away what was written."""

@@ -147,11 +147,12 @@ def find_tables(file: Any, path: str) -> list[Table]:
     matrices, strings = [], []
     for name, item in items:
         if isinstance(item, h5py.Dataset) and not any(name.startswith(f"{frame}/") for frame, _ in frames):
-            part = Part(item)
-            if part.is_matrix:
-                matrices.append(part)
-            elif part.is_list_of_strings:
-                strings.append(part)
+            with suppress(TypeError):  # a type that numpy has not is no table
+                part = Part(item)
+                if part.is_matrix:
+                    matrices.append(part)
+                elif part.is_list_of_strings:
+                    strings.append(part)
     plain = []
     for part in matrices:
         table = _ours(file, part) or _keras(file, part) or _ann_benchmarks(file, part) or _biggraph(file, part, path)

@@ -7,7 +7,6 @@ rounded) and the vector's length. Vectors are read as the library gives them by 
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from qemb_tools.stream import check_file
 from qemb_tools.tokens import to_utf8
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
 
 _DATASETS: Final = ("unit", "original")
@@ -30,6 +30,14 @@ _DATASETS: Final = ("unit", "original")
 def sniff(head: bytes, path: str) -> bool:  # noqa: ARG001 - every format's sniff takes both
     """Whether this is an SQLite database with pymagnitude's tables."""
     return head.startswith(b"SQLite format 3\0") and b"magnitude_format" in head
+
+
+def _import() -> Any:  # noqa: ANN401 - a module
+    try:
+        import sqlite3
+    except ImportError:
+        raise UsageError("this needs Python's sqlite3, which this Python was built without") from None
+    return sqlite3
 
 
 class MagnitudeSource(Source):
@@ -52,7 +60,7 @@ class MagnitudeSource(Source):
         self._original = options.dataset == "original"
         with self._reading(), ExitStack() as stack:
             # read-only and immutable: nothing is created beside the file
-            database = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+            database = _import().connect(f"{Path(path).resolve().as_uri()}?mode=ro&immutable=1", uri=True)
             stack.callback(database.close)
             database.text_factory = bytes
             database.execute("PRAGMA trusted_schema = OFF")
@@ -72,6 +80,8 @@ class MagnitudeSource(Source):
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
+        """Put what SQLite raises on a damaged file into one line."""
+        sqlite3 = _import()
         try:
             yield
         except qemb.QembError:

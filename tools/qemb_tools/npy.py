@@ -121,7 +121,9 @@ def _source(
     """int8 is quantized already, and kept; the scales of anything else are none of ours."""
     if matrix.dtype == np.int8 and matrix.ndim == 2:
         return Int8Source(tokens, matrix, scales, path)
-    return MatrixSource(tokens, matrix, path, counts if counts is not None and counts.dtype.kind in "iu" else None)
+    if counts is not None and not (counts.dtype.kind in "iu" and (counts >= 0).all()):
+        counts = None
+    return MatrixSource(tokens, matrix, path, counts)
 
 
 def _strings(words: NDArray[Any], path: str) -> list[bytes]:
