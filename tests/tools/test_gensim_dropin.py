@@ -278,10 +278,20 @@ def test_a_pickle_of_subwords_names_the_file(over_file, fasttext):
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory):
+def facebook():
+    """A real fastText model and gensim's reading of it."""
+    shared = os.environ.get("QEMB_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data"
+    model = Path(shared, "tables", "fasttext-en-35k-100d.bin")
+    if not model.is_file():
+        pytest.skip(f"not run: {model.name} is not in {model.parent}; name the folder above in QEMB_SHARED_DATA")
+    return model, load_facebook_vectors(str(model))
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory, request):
     """Printed English vectors as gensim reads them, and the exact file of the same text.
 
-    GloVe's first 50,000 words where QEMB_GLOVE names its text, otherwise the fastText model among the real tables.
+    GloVe's first 50,000 words where QEMB_GLOVE names its text, otherwise those of the fastText model.
     """
     folder = tmp_path_factory.mktemp("real")
     text = folder / "vectors.txt"
@@ -289,13 +299,7 @@ def real(tmp_path_factory):
         with Path(glove).open("rb") as source:
             lines = [line for line, _ in zip(source, range(ROWS), strict=False)]
     else:
-        shared = os.environ.get("QEMB_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data"
-        model = Path(shared, "tables", "fasttext-en-35k-100d.bin")
-        if not model.is_file():
-            pytest.skip(
-                "not run: no real vectors; name GloVe's text in QEMB_GLOVE, or their folder in QEMB_SHARED_DATA"
-            )
-        words = load_facebook_vectors(str(model))
+        _, words = request.getfixturevalue("facebook")
         lines = [
             f"{word} {' '.join(f'{value:.5g}' for value in vector)}\n".encode()
             for word, vector in zip(words.index_to_key, words.vectors.tolist(), strict=True)
@@ -305,6 +309,19 @@ def real(tmp_path_factory):
     return GensimKeyedVectors.load_word2vec_format(text), folder / "vectors.qemb"
 
 
+def test_a_real_fasttext_model_answers_as_in_gensim(facebook, tmp_path):
+    model, theirs = facebook
+    convert(model, tmp_path / "model.qemb", scheme="float32")
+    ours = load(tmp_path / "model.qemb")
+    assert [ours.min_n, ours.max_n, ours.bucket] == [theirs.min_n, theirs.max_n, theirs.bucket]
+    words = [f"{word}{word[:3]}x" for word in theirs.index_to_key[1:500]]
+    assert theirs.key_to_index.keys().isdisjoint(words)
+    assert np.array_equal([ours[word] for word in words], [theirs[word] for word in words])
+    assert ours.most_similar(words[5]) == theirs.most_similar(words[5])
+    # fastText itself gives the end of a sentence no n-grams; gensim does
+    assert np.flatnonzero((ours.vectors != theirs.vectors).any(axis=1)).tolist() == [theirs.key_to_index["</s>"]]
+
+
 def test_evaluations_and_movers_distance_are_gensims_to_the_last_digit(real, gensim_data, tmp_path):
     theirs, path = real
     ours = load(path)
@@ -312,10 +329,10 @@ def test_evaluations_and_movers_distance_are_gensims_to_the_last_digit(real, gen
         assert ours.evaluate_word_pairs(gensim_data / pairs) == theirs.evaluate_word_pairs(gensim_data / pairs)
     questions = (gensim_data / "questions-words.txt").read_text(encoding="utf-8").splitlines(keepends=True)
     some = tmp_path / "questions.txt"
-    some.write_text("".join(line for i, line in enumerate(questions) if line[0] == ":" or i % 25 == 0))
+    some.write_text("".join(line for i, line in enumerate(questions) if line[0] == ":" or i % 100 == 0))
     found = ours.evaluate_word_analogies(some)
     assert found == theirs.evaluate_word_analogies(some)
-    assert len(found[1][-1]["correct"]) > 5
+    assert len(found[1][-1]["correct"]) > 0
     pytest.importorskip("ot")
     one = ["the", "president", "speaks", "to", "the", "press", "in", "the", "morning"]
     other = ["a", "minister", "greets", "reporters", "in", "the", "afternoon", "absentword"]

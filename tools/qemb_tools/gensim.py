@@ -246,6 +246,20 @@ class FastTextKeyedVectors(KeyedVectors, GensimFastText):  # type: ignore[misc]
 
     get_sentence_vector = _by_rows("get_sentence_vector")
 
+    def get_vector(self, word: str, norm: bool = False) -> NDArray[np.float32]:  # noqa: FBT001, FBT002 - gensim's
+        """As gensim's; the rows of a word's n-grams are read together."""
+        hashes = []
+        if self._file is not None and self.bucket and isinstance(word, str) and word not in self.key_to_index:
+            hashes = ft_ngram_hashes(word, self.min_n, self.max_n, self.bucket)
+        if not hashes:
+            return super().get_vector(word, norm=norm)
+        with _reader(self):
+            rows = self.vectors_ngrams[hashes]
+        total = np.zeros(self.vector_size, np.float32)
+        for row in rows:  # one by one: the order decides the last digit
+            total += row
+        return np.asarray(total / (np.linalg.norm(total) if norm else len(hashes)))
+
     def to_gensim(self) -> GensimFastText:
         """A copy of gensim's own class, decoded, all in memory."""
         plain = GensimFastText(self.vector_size, self.min_n, self.max_n, self.bucket)
