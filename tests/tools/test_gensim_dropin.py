@@ -153,6 +153,24 @@ def test_changes_are_gensims_and_the_file_keeps_its_bytes(change, ours, theirs, 
     assert path.read_bytes() == before
 
 
+def test_a_copy_in_memory_is_gensims_own(ours, theirs, path, same_floats):
+    ours.set_vecattr("word1", "colour", "red")
+    plain = ours.to_gensim()
+    assert type(plain) is GensimKeyedVectors
+    same_floats(plain.vectors, theirs.vectors)
+    assert plain.index_to_key == theirs.index_to_key
+    assert type(plain.index_to_key) is list
+    assert plain.key_to_index == theirs.key_to_index
+    assert plain.get_vecattr("word1", "colour") == "red"
+    plain.vectors[0] = plain.expandos["count"][0] = 1
+    assert ours.get_vecattr("word0", "count") == 7 * len(WORDS)
+    assert "vectors" not in vars(ours)
+    changed = load(path)
+    changed["new"] = np.ones(DIM)
+    assert changed.to_gensim()["new"].tolist() == [1] * DIM
+    assert len(changed.to_gensim()) == len(WORDS) + 1
+
+
 def test_what_is_saved_is_gensims(ours, theirs, tmp_path, same_floats):
     ours.save(str(tmp_path / "saved"))
     saved = GensimKeyedVectors.load(str(tmp_path / "saved"))
@@ -245,6 +263,7 @@ SUBWORD_QUESTIONS = {
     "membership": lambda kv: ["users" in kv, "users" in kv.key_to_index, kv.has_index_for("users")],
     "similarity": lambda kv: float(kv.similarity("users", "user")),
     "inferred": lambda kv: kv.vectors_for_all(["users", "user"]).vectors.tolist(),
+    "by keyword": lambda kv: kv.get_vector(word="users").tolist(),
     "without n-grams": lambda kv: kv[""].tolist(),
     "settings": lambda kv: [kv.min_n, kv.max_n, kv.bucket],
     "n-grams": lambda kv: kv.vectors_ngrams.tolist(),
@@ -268,6 +287,8 @@ def test_subwords_are_saved_as_gensims(over_file, fasttext, tmp_path):
     # gensim saves words' own vectors and composes anew; they are computed back here, but for rounding
     np.testing.assert_allclose(saved.vectors, fasttext.vectors, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(saved.vectors_vocab, fasttext.vectors_vocab, rtol=1e-4, atol=1e-6)
+    assert "vectors" not in vars(over_file)
+    FastTextKeyedVectors(4, 2, 3, 10).save(str(tmp_path / "empty"))
 
 
 def test_a_pickle_of_subwords_names_the_file(over_file, fasttext):

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_OF_FILE = ("_file", "index_to_key", "key_to_index")
+"""Attributes that are not copied, but had again of the file."""
 _reading: ContextVar[object] = ContextVar("_reading", default=None)
 """The object of which a method is running that reads by rows."""
 
@@ -58,7 +60,7 @@ def load(path: str | os.PathLike[str]) -> KeyedVectors:
     else:
         buckets = file.total_rows - len(file)
         vectors = FastTextKeyedVectors(file.dim, file.subwords.min_n, file.subwords.max_n, buckets)
-    vectors._attach(file, os.fspath(path))  # noqa: SLF001 - ours
+    vectors._attach(file, os.path.abspath(path))  # noqa: SLF001 - ours
     return vectors
 
 
@@ -115,6 +117,7 @@ class KeyedVectors(GensimKeyedVectors):  # type: ignore[misc]
     _path: str | None = None
     _made: tuple[str, ...] = ("vectors", "expandos")
     """Attributes that are made of the file when they are asked for."""
+    _plain: Any = GensimKeyedVectors
 
     @classmethod
     def load(cls, fname: str | os.PathLike[str], mmap: str | None = None) -> GensimKeyedVectors:
@@ -142,8 +145,13 @@ class KeyedVectors(GensimKeyedVectors):  # type: ignore[misc]
 
     def to_gensim(self) -> GensimKeyedVectors:
         """A copy of gensim's own class, decoded, all in memory."""
-        plain = GensimKeyedVectors(self.vector_size)
-        self._fill(plain)
+        taken = type(self).__new__(type(self))
+        shared = _OF_FILE if self._file is not None else ()
+        for name, value in self.__dict__.items():
+            taken.__dict__[name] = value if name in shared else copy.deepcopy(value)
+        taken._detach()  # noqa: SLF001 - ours
+        plain = self._plain.__new__(self._plain)
+        plain.__dict__.update(taken.__dict__)
         return plain
 
     def save(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gensim's
@@ -185,7 +193,8 @@ class KeyedVectors(GensimKeyedVectors):  # type: ignore[misc]
         """A pickle names the file, and the process that reads it maps the same one."""
         state = dict(self.__dict__)
         if self._file is not None:
-            del state["_file"], state["index_to_key"], state["key_to_index"]
+            for name in _OF_FILE:
+                del state[name]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -208,19 +217,14 @@ class KeyedVectors(GensimKeyedVectors):  # type: ignore[misc]
         self.key_to_index: Any = Index(file.tokens)
 
     def _detach(self) -> None:
-        """Take everything into memory, as gensim has it."""
-        if self._file is not None:
-            self._fill(self)
-            self._file = self._path = None
-
-    def _fill(self, target: GensimKeyedVectors) -> None:
-        """Give another object, or this one, the lists, dicts and arrays that gensim would have."""
+        """Take everything into memory, as gensim has it: lists, dicts and arrays."""
+        if self._file is None:
+            return
         for name in self._made:
-            here = self.__dict__.get(name)
-            setattr(target, name, self._make(name) if here is None else here if target is self else copy.deepcopy(here))
-        target.index_to_key = list(self.index_to_key)
-        target.key_to_index = dict(self.key_to_index)
-        target.next_index, target.norms = self.next_index, copy.copy(self.norms)
+            if name not in self.__dict__:
+                self.__dict__[name] = self._make(name)
+        self.index_to_key, self.key_to_index = list(self.index_to_key), dict(self.key_to_index)
+        del self._file, self._path
 
     def _rows(self, name: str) -> Rows | None:
         """A matrix that the file has, to be read by rows; None where it has no such matrix."""
@@ -242,15 +246,15 @@ class FastTextKeyedVectors(KeyedVectors, GensimFastText):  # type: ignore[misc]
     words' own vectors, is computed back from ``vectors`` and those of the n-grams, and exact but for rounding.
     """
 
+    _plain = GensimFastText
     _made = ("vectors", "expandos", "vectors_ngrams", "buckets_word", "vectors_vocab")
 
     get_sentence_vector = _by_rows("get_sentence_vector")
 
-    def get_vector(self, word: str, norm: bool = False) -> NDArray[np.float32]:  # noqa: FBT001, FBT002 - gensim's
+    def get_vector(self, word: str | int, norm: bool = False) -> NDArray[np.float32]:  # noqa: FBT001, FBT002 - gensim's
         """As gensim's; the rows of a word's n-grams are read together."""
-        hashes = []
-        if self._file is not None and self.bucket and isinstance(word, str) and word not in self.key_to_index:
-            hashes = ft_ngram_hashes(word, self.min_n, self.max_n, self.bucket)
+        composed = self._file is not None and isinstance(word, str) and word not in self.key_to_index and self.bucket
+        hashes = ft_ngram_hashes(word, self.min_n, self.max_n, self.bucket) if composed else []
         if not hashes:
             return super().get_vector(word, norm=norm)
         with _reader(self):
@@ -259,12 +263,6 @@ class FastTextKeyedVectors(KeyedVectors, GensimFastText):  # type: ignore[misc]
         for row in rows:  # one by one: the order decides the last digit
             total += row
         return np.asarray(total / (np.linalg.norm(total) if norm else len(hashes)))
-
-    def to_gensim(self) -> GensimFastText:
-        """A copy of gensim's own class, decoded, all in memory."""
-        plain = GensimFastText(self.vector_size, self.min_n, self.max_n, self.bucket)
-        self._fill(plain)
-        return plain
 
     def _rows(self, name: str) -> Rows | None:
         file = self._file

@@ -132,7 +132,7 @@ class SentenceEncoder:
         max_length: int | None = None,
         drop_unknown: bool | None = None,
     ) -> None:
-        self._arguments = (path, tokenizer, normalize, max_length, drop_unknown)
+        self._arguments = (os.path.abspath(path), tokenizer, normalize, max_length, drop_unknown)
         self.embedding = qemb.open(path)
         """The open file."""
         settings: Settings = self.embedding.metadata.get("sentences", {})
