@@ -34,12 +34,17 @@ export async function serve({ files = {}, ranges = true, origin, port = 0 } = {}
   /** @type {Served["log"]} */
   const log = [];
   const server = createServer(async (request, response) => {
-    const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
+    const path = pathOf(request.url);
     const entry = { method: request.method ?? "", path, status: 404, bytes: 0 };
     log.push(entry);
     const file = locate(path, files);
     const found = file ? await stat(file).catch(() => undefined) : undefined;
     if (origin) response.setHeader("access-control-allow-origin", origin);
+    if (path === "/") {
+      entry.status = 302;
+      response.writeHead(302, { location: "/page/" }).end();
+      return;
+    }
     if (!file || !found?.isFile()) {
       response.writeHead(404).end();
       return;
@@ -76,6 +81,15 @@ export async function serve({ files = {}, ranges = true, origin, port = 0 } = {}
         server.closeAllConnections();
       }),
   };
+}
+
+/** @param {string} [url] @returns {string} empty where it is none */
+function pathOf(url = "") {
+  try {
+    return decodeURIComponent(new URL(url, "http://localhost").pathname);
+  } catch {
+    return "";
+  }
 }
 
 /**
