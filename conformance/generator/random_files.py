@@ -165,8 +165,9 @@ def draw_norms(draw, data):
         values = [qemb_spec.float_of(bits) for bits in vector]
         norm = math.nan if any(map(math.isnan, values)) else math.sqrt(math.fsum(x * x for x in values))
         if norm < 2.0**128 * (1 - 2e-6):
-            off = norm * (1 + draw.pick((0, 0, 9e-7, -9e-7)))
-            norms.append(struct.pack("<f", off))
+            off = draw.pick((0, 0, 9e-7, -9e-7))
+            # rounding to a subnormal number can take more than is left
+            norms.append(struct.pack("<f", norm * (1 + off) if norm >= 2.0**-126 else norm))
         elif norm < 2.0**128:
             norms.append(struct.pack("<I", 0x7F7FFFFF))
         else:
