@@ -273,6 +273,14 @@ valid(
     [[1, 0, 0], [0, 0, -1]],
 )
 valid(
+    "transform/of-exceptions",
+    decimals([[400, 0, 0, 0]], 13, (3, -2, 1), ((1, 0x41000000),), transform=(1, 0)),
+    "DEC-02 TRN-02",
+    "Exceptions put into the vector, after the transform, instead of among the values.",
+    "The transform of 4, of 8 as an exception, and of two zeros, all negated by the signs of seed 0.",
+    [[-6, 2, -6, 2]],
+)
+valid(
     "decimal/zero-without-exception",
     decimals([[0, 0]], 13, (3, -2, 1)),
     "DEC-01",
