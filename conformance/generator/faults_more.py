@@ -6,7 +6,8 @@ import struct
 
 import zstdframes
 from bases import decimal, linear, product, subwords
-from fault import FAULTS, Fault, apart
+from fault import Fault, apart
+from faults import FAULTS
 from rawfile import crc32c
 
 # --- two faults -----------------------------------------------------------------------------------------------------
@@ -119,6 +120,11 @@ def levels_of_more_than_2_to_the_30_bytes(file):
 @memory(subwords)
 def index_of_more_than_2_to_the_30_bytes(file):
     claimed(file, "INDX", 2**30 + 4)
+
+
+@memory(subwords)
+def index_as_large_as_it_may_be(file):
+    claimed(file, "INDX", 4 * (2**32 - 2))
 
 
 @memory(decimal)

@@ -307,7 +307,7 @@ def index_of_no_slots(file):
 
 
 @fault("invalid.section_size", product, "IDX-01", guards="The size of the index multiplied in 32 bits.")
-def index_of_2_to_the_32_slots(file):
-    """In frames that are not there: only the size is looked at."""
+def index_of_2_to_the_32_slots_less_one(file):
+    """In frames that are not there: only the size is looked at. With a slot less it is as large as it may be."""
     file["INDX"].data = bytes(16 * 2**10)
-    file["INDX"].entry.update(codec=1, raw_size=2**34, frame_size=2**24)
+    file["INDX"].entry.update(codec=1, raw_size=2**34 - 4, frame_size=2**24)

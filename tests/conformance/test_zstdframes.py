@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zstdframes
+from corpus import CASES
 
 runs = st.lists(st.tuples(st.integers(0, 255), st.integers(1, 40)), max_size=30)
 
@@ -29,6 +30,18 @@ def test_of_any_size(size, data):
     data = (data * size)[:size]
     frame = zstdframes.compress(data, checksum=True)
     assert zstandard.decompress(frame) == data
+
+
+def test_frames_of_the_corpus_hold_what_they_stand_for():
+    """Those of the zstd library among them, which are kept as files."""
+    compressed = 0
+    for case in CASES:
+        for section in case.file.sections:
+            for raw, stored in section.stored_frames() if section.frame_size else ():
+                if raw != stored:
+                    assert zstandard.decompress(stored) == raw, case.id
+                    compressed += 1
+    assert compressed > 100
 
 
 def test_a_checksum_that_does_not_fit_is_seen():
