@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
 import struct
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -22,6 +22,11 @@ import valid_trellis  # noqa: F401
 from case import CASES
 from faults import FAULTS, GUARDS
 from faults_more import MEMORY, ORDERED
+from tables import bits32
+
+sys.path.append(str(Path(__file__).parents[1] / "implementations" / "spec-decoder"))
+
+import qemb_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 """The folder that paths of the corpus begin in."""
@@ -30,15 +35,6 @@ FULL = {"product", "decimal", "frames", "zstd", "transform"}
 LONG = 64
 """Most strings of an array, or values of vectors, that stand in full."""
 PACKED = {"norms": ("<I", 16), "counts": ("<Q", 10), "lookups": ("<q", 10)}
-
-
-def spec_decoder():
-    """The specification as a program, which answers are taken from."""
-    path = ROOT / "implementations" / "spec-decoder" / "qemb_spec.py"
-    spec = importlib.util.spec_from_file_location("qemb_spec", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # --- answers --------------------------------------------------------------------------------------------------------
@@ -101,13 +97,15 @@ def descriptor_of(file):
 def features(file, quan):
     """What decoding a file takes, by the names of PROTOCOL.md. The descriptor is given: that of the file may be bad."""
     kinds = {section.kind for section in file.sections}
-    framed = [section for section in file.sections if section.kind in rawfile.FLAGS and section.frame_size]
+    known = [section for section in file.sections if section.kind in rawfile.FLAGS]
+    framed = [section for section in known if section.frame_size]
+    claimed = any(section.entry.get("codec") == 1 for section in known)
     level = ("linear", "codebook", "product", "decimal", "ieee")[quan[0]]
     found = {
         "trellis" if level == "codebook" and quan[20] > quan[1] else level: True,
         "split": "HIG0" in kinds,
-        "frames": bool(framed),
-        "zstd": any(raw != stored for section in framed for raw, stored in section.stored_frames()),
+        "frames": claimed or bool(framed),
+        "zstd": claimed or any(raw != stored for section in framed for raw, stored in section.stored_frames()),
         "transform": "TRNS" in kinds,
         "subwords": "SUBW" in kinds,
         "bytes": bool(file.required_features & 1),
@@ -133,14 +131,14 @@ def _profile(needed):
     return "full" if FULL & set(needed) else "core"
 
 
-def valid_cases(decoder):
+def valid_cases():
     """Manifest entry, file and full answer of each."""
     wrong = []
     for case in CASES:
         data = case.file.build()
         try:
-            answer = decoder.answer(data)
-        except decoder.Rejected as error:
+            answer = qemb_spec.answer(data)
+        except qemb_spec.Rejected as error:
             wrong.append(f"{case.id} does not conform: {error}")
             continue
         if case.rows is not None:
@@ -155,33 +153,28 @@ def valid_cases(decoder):
         raise ValueError("\n".join(wrong))
 
 
-def bits32(value):
-    """The bits of a float32."""
-    return struct.unpack("<I", struct.pack("<f", value))[0]
-
-
 def slug(name):
     """A phrase as the name of a file."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def refused(decoder, data):
+def refused(data):
     """Code and requirement that the specification as a program refuses a file by."""
     try:
-        decoder.answer(data)
-    except decoder.Rejected as error:
+        qemb_spec.answer(data)
+    except qemb_spec.Rejected as error:
         return error.code, error.requirement
     return None, None
 
 
-def invalid_cases(decoder):
+def invalid_cases():
     """Manifest entry and file of each."""
     faults = [*FAULTS, *ORDERED, *MEMORY]
     alike = Counter((fault.code, fault.name) for fault in faults)
     for fault in faults:
         file = fault.file()
         data = file.build()
-        code, requirement = refused(decoder, data)
+        code, requirement = refused(data)
         if code != fault.code:
             raise ValueError(
                 f"{fault.base.__name__}, {fault.name}: refused as {code} by {requirement}, not {fault.code}"
@@ -219,12 +212,11 @@ class Corpus:
         self.twice = []
         self.answers = {}
         """Full answers of valid cases, by their ids."""
-        decoder = spec_decoder()
-        for entry, data, answer in valid_cases(decoder):
+        for entry, data, answer in valid_cases():
             self._add(entry, data)
             self.answers[entry["id"]] = answer
             self.files[entry["expected"]] = written(shortened(answer))
-        for entry, data in invalid_cases(decoder):
+        for entry, data in invalid_cases():
             self._add(entry, data)
         self.coverage = holes.coverage(self.entries, {case.id: case.file for case in CASES}, self.answers)
         self.files["coverage.md"] = holes.markdown(self.coverage, self.entries).encode()
