@@ -65,7 +65,7 @@ def test_other_types_of_numbers(read, parquet, same_floats, dtype):
 
 
 @pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream], ids=["file", "stream"])
-def test_arrow_files_and_streams(read, tmp_path, same_floats, new):
+def test_arrow_files_and_streams(read, qemb, tmp_path, same_floats, new):
     whole = pa.table({"word": WORDS, "vector": fixed()})
     path = tmp_path / "data.arrow"
     with new(path, whole.schema) as writer:
@@ -73,6 +73,13 @@ def test_arrow_files_and_streams(read, tmp_path, same_floats, new):
     table = read(path)
     assert table.words == WORDS
     same_floats(table.vectors, MATRIX)
+    assert qemb("info", path).stdout == "--dataset vector  5 x 3 float  list  words: word\n"
+    (tmp_path / "words.txt").write_text("a\nb\nc\nd\n")
+    with pytest.raises(InvalidError, match=r"there are (5 rows and|more rows than) 4 tokens"):
+        read(path, tokens=str(tmp_path / "words.txt"))
+    (tmp_path / "words.txt").write_text("a\nb\nc\nd\ne\nf\n")
+    with pytest.raises(InvalidError, match="there are 5 rows and 6 tokens"):
+        read(path, tokens=str(tmp_path / "words.txt"))
     with new(path, whole.schema) as writer:
         writer.write_table(whole.slice(1, 3))  # its offsets do not begin at 0
     same_floats(read(path).vectors, MATRIX[1:4])

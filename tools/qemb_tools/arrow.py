@@ -46,6 +46,7 @@ _PARQUET = b"PAR1"
 _STREAM = b"\xff\xff\xff\xff"
 _METADATA = b"qemb"
 _COUNTS = ("count", "counts")
+_STEP = 1 << 16
 
 
 def sniff_parquet(head: bytes, path: str) -> bool:  # noqa: ARG001 - every format's sniff takes both
@@ -161,14 +162,17 @@ def list_tables(path: str) -> list[Found]:
         file = _File(path, stack)
         columns = _Columns(file.schema)
         words = columns.words[0] if len(columns.words) == 1 else ""
-        found = []
+        shapes = []
         for name in columns.vectors:
             kind = file.schema.field(name).type
-            found.append(Found(name, "list", file.rows or 0, _length(path, name, kind), str(kind.value_type), words))
-        if not found and columns.wide:
-            kind = str(file.schema.field(columns.wide[0]).type)
-            found.append(Found(columns.wide[0], "wide", file.rows or 0, len(columns.wide), kind, words))
-    return found
+            shapes.append((name, "list", _length(path, name, kind), str(kind.value_type)))
+        if not shapes and columns.wide:
+            name = columns.wide[0]
+            shapes.append((name, "wide", len(columns.wide), str(file.schema.field(name).type)))
+        rows = file.rows
+        if rows is None:  # a stream says so by ending
+            rows = sum(batch.num_rows for batch in file.batches(columns.names, _STEP))
+        return [Found(name, layout, rows, dim, dtype, words) for name, layout, dim, dtype in shapes]
 
 
 class ArrowSource(Source):
@@ -272,6 +276,8 @@ class ArrowSource(Source):
                     raise source_error(f"there are more rows than {len(self._named):,} tokens", self._path)
                 yield Batch(tokens, self._matrix(part, start), counts)
                 start += part.num_rows
+        if self._words is None and start != len(self._named):
+            raise source_error(f"there are {start:,} rows and {len(self._named):,} tokens", self._path)
 
     def _tokens(self, part: Any, start: int) -> list[bytes]:
         if self._words is None:
