@@ -36,7 +36,11 @@ export const count = (value) => whole.format(value);
 
 /** @param {number} bytes */
 export function size(bytes) {
-  for (const [unit, name] of /** @type {const} */ ([[1e9, "GB"], [1e6, "MB"], [1e3, "KB"]])) {
+  for (const [unit, name] of /** @type {const} */ ([
+    [1e9, "GB"],
+    [1e6, "MB"],
+    [1e3, "KB"],
+  ])) {
     if (bytes >= unit) return `${short.format(bytes / unit)} ${name}`;
   }
   return `${bytes} bytes`;
@@ -82,7 +86,8 @@ export function facts(emb) {
     ["Scheme", scheme(emb.info)],
   ];
   if (values) rows.push(["Bits a value", short.format((8 * stored) / values)]);
-  if (subword) rows.push(["Subwords", `${count(subword.buckets)} buckets, n-grams of ${subword.minN} to ${subword.maxN}`]);
+  if (subword)
+    rows.push(["Subwords", `${count(subword.buckets)} buckets, n-grams of ${subword.minN} to ${subword.maxN}`]);
   rows.push(["Size", size(header.fileSize)], ["Version", `${header.major}.${header.minor}`]);
   return rows;
 }

@@ -198,7 +198,8 @@ function lookUp(word) {
 }
 
 /** @param {Float32Array} vector */
-const numbersOf = ({ length }) => (length > MOST_VALUES ? `Numbers, the first ${count(MOST_VALUES)} of ${count(length)}` : "Numbers");
+const numbersOf = ({ length }) =>
+  length > MOST_VALUES ? `Numbers, the first ${count(MOST_VALUES)} of ${count(length)}` : "Numbers";
 
 /** What goes with a word: the button for its neighbours. @param {string | undefined} word */
 function showWord(word) {
@@ -213,7 +214,10 @@ function showWord(word) {
 /** A vector as bars. @param {Float32Array} vector */
 function bars(vector) {
   const finite = vector.filter(Number.isFinite);
-  const [least, greatest] = finite.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [0, 0]);
+  const [least, greatest] = finite.reduce(
+    ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
+    [0, 0],
+  );
   const span = greatest - least || 1;
   const svg = (/** @type {string} */ name, /** @type {Record<string, string | number>} */ attributes) => {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -253,7 +257,9 @@ function showNeighbours() {
     try {
       const from = traffic ? 0.9 : 0.5; // where searching begins
       await file.load((fraction) => onProgress(from * fraction));
-      const found = await file.nearest(word, NEIGHBOURS, { onProgress: (fraction) => onProgress(from + (1 - from) * fraction) });
+      const found = await file.nearest(word, NEIGHBOURS, {
+        onProgress: (fraction) => onProgress(from + (1 - from) * fraction),
+      });
       if (current()) showList(found ?? []);
     } catch (error) {
       if (current()) byId("nearest").hidden = false;
@@ -279,7 +285,9 @@ function showList(found) {
   });
   byId("list").replaceChildren(
     element("h3", { text: "Neighbours by cosine" }),
-    rows.length ? element("table", {}, element("tbody", {}, ...rows)) : element("p", { text: "None: the vector has no direction." }),
+    rows.length
+      ? element("table", {}, element("tbody", {}, ...rows))
+      : element("p", { text: "None: the vector has no direction." }),
   );
 }
 

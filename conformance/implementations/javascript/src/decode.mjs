@@ -222,7 +222,7 @@ function shift(values, dim, offsets, group, block) {
 function* runs(count, dim, group, block) {
   const length = group === q.TABLE ? count : group === q.ROW ? dim : block;
   let element = 0;
-  for (let from = 0; from < count; ) {
+  for (let from = 0; from < count;) {
     const end = group === q.BLOCK ? from - (from % dim) + dim : count;
     const to = Math.min(from + length, end);
     yield { from, to, element };

@@ -138,7 +138,8 @@ function readQuantization(view, dim, fault) {
   if (level > IEEE) throw fault("unsupported.level", `level ${level} is not known to this reader`, 0);
   checkReserved(view, [28, 22, 24, 23, 21][level], 28, fault);
 
-  const { bits, lowBits, scaleGroup, scaleType, offsetGroup, offsetType, scaleBlock, offsetBlock, rowStride } = quantization;
+  const { bits, lowBits, scaleGroup, scaleType, offsetGroup, offsetType, scaleBlock, offsetBlock, rowStride } =
+    quantization;
   /** @param {boolean} holds @param {string} what @param {number} at */
   const check = (holds, what, at) => {
     if (!holds) throw fault("invalid.quantization", what, at);
@@ -148,14 +149,22 @@ function readQuantization(view, dim, fault) {
   const unscaled = level === DECIMAL || level === IEEE;
   check(scaleGroup <= BLOCK && offsetGroup <= BLOCK, `groups are ${scaleGroup} and ${offsetGroup}`, 4);
   check(scaleGroup !== NONE || unscaled || level === PRODUCT, "levels of this kind have a scale", 4);
-  check(!unscaled || (scaleGroup === NONE && offsetGroup === NONE), "levels of this kind have neither scale nor offset", 4);
+  check(
+    !unscaled || (scaleGroup === NONE && offsetGroup === NONE),
+    "levels of this kind have neither scale nor offset",
+    4,
+  );
   check(scaleType <= FLOAT16 && (scaleType === 0) === (scaleGroup === NONE), `scale_type is ${scaleType}`, 5);
   check(offsetType <= FLOAT16 && (offsetType === 0) === (offsetGroup === NONE), `offset_type is ${offsetType}`, 7);
   check(isBlock(scaleBlock, scaleGroup, dim), `scale_block is ${scaleBlock}`, 8);
   check(isBlock(offsetBlock, offsetGroup, dim), `offset_block is ${offsetBlock}`, 12);
   check(areParameters(quantization, dim), "the parameters of the level are against a rule", 20);
   const codes = codesPerRow(quantization, dim);
-  check(lowBits === 0 ? rowStride === 0 : rowStride >= Math.ceil((codes * lowBits) / 8), `row_stride is ${rowStride}`, 16);
+  check(
+    lowBits === 0 ? rowStride === 0 : rowStride >= Math.ceil((codes * lowBits) / 8),
+    `row_stride is ${rowStride}`,
+    16,
+  );
   return quantization;
 }
 
@@ -170,7 +179,8 @@ function readParameters(view, level) {
   if (level === LINEAR) return { step: view.getInt32(20, true), bias: view.getInt32(24, true) };
   if (level === CODEBOOK) return { window: view.getUint8(20), shift: view.getUint8(21) };
   if (level === PRODUCT) return { subDim: view.getUint32(20, true) };
-  if (level === DECIMAL) return { digits: view.getUint8(20), exponentMin: view.getInt8(21), exponentMax: view.getInt8(22) };
+  if (level === DECIMAL)
+    return { digits: view.getUint8(20), exponentMin: view.getInt8(21), exponentMax: view.getInt8(22) };
   return { format: view.getUint8(20) };
 }
 
@@ -227,7 +237,11 @@ function readTransform(view, fault) {
   const rounds = view.getUint8(2);
   checkReserved(view, 3, 8, fault);
   if (kind !== 1 || generator !== 1) {
-    throw fault("unsupported.transform", `transform ${kind} with generator ${generator} is not known to this reader`, 0);
+    throw fault(
+      "unsupported.transform",
+      `transform ${kind} with generator ${generator} is not known to this reader`,
+      0,
+    );
   }
   if (rounds < 1 || rounds > 8) throw fault("invalid.transform", `rounds is ${rounds}, not 1 to 8`, 2);
   return { kind, generator, rounds, seed: view.getBigUint64(8, true) };
@@ -260,7 +274,9 @@ function checkSections(header, sections, quantization) {
     const section = sections.get(kind);
     const calls = wanted.get(kind);
     if (calls !== undefined && !section) {
-      throw new QembError("invalid.missing_section", "the descriptor calls for this section, which is missing", { where: kind });
+      throw new QembError("invalid.missing_section", "the descriptor calls for this section, which is missing", {
+        where: kind,
+      });
     }
     if (VECTOR_KINDS.has(kind) && calls === undefined && section) {
       throw section.error("invalid.unexpected_section", "the descriptor has no use for the section");
@@ -272,7 +288,10 @@ function checkSections(header, sections, quantization) {
   }
   const metadata = sections.get("META");
   if (metadata && metadata.size > MAX_METADATA) {
-    throw metadata.error("limit.metadata_size", `${metadata.size} bytes of metadata, at most ${MAX_METADATA} are allowed`);
+    throw metadata.error(
+      "limit.metadata_size",
+      `${metadata.size} bytes of metadata, at most ${MAX_METADATA} are allowed`,
+    );
   }
   const exceptions = sections.get("EXCP");
   if (exceptions && quantization.level !== DECIMAL) {
@@ -303,8 +322,10 @@ function wantedSizes({ rows, dim }, quantization) {
   if (level === CODEBOOK) sizes.set("LEVL", 1n << BigInt(window));
   if (level === PRODUCT) sizes.set("LEVL", 4n * BigInt(codes) * (1n << BigInt(bits)) * BigInt(subDim));
   const { scaleGroup, scaleType, scaleBlock, offsetGroup, offsetType, offsetBlock } = quantization;
-  if (scaleGroup !== NONE) sizes.set("SCAL", elements(scaleGroup, scaleBlock, rows, dim) * (scaleType === FLOAT16 ? 2n : 4n));
-  if (offsetGroup !== NONE) sizes.set("OFFS", elements(offsetGroup, offsetBlock, rows, dim) * (offsetType === FLOAT16 ? 2n : 4n));
+  if (scaleGroup !== NONE)
+    sizes.set("SCAL", elements(scaleGroup, scaleBlock, rows, dim) * (scaleType === FLOAT16 ? 2n : 4n));
+  if (offsetGroup !== NONE)
+    sizes.set("OFFS", elements(offsetGroup, offsetBlock, rows, dim) * (offsetType === FLOAT16 ? 2n : 4n));
   if (lowBits > 0) sizes.set("CODE", BigInt(rows) * BigInt(quantization.rowStride));
   for (let k = 0; k < highParts(quantization); k++) sizes.set(`HIG${k}`, BigInt(rows) * BigInt(codes));
   return sizes;
@@ -331,4 +352,5 @@ function optionalSize(kind, { rows, tokens }, sections) {
 }
 
 /** Bytes of a token offset. @param {Sections} sections */
-export const tokenOffsetSize = (sections) => (/** @type {{size: number}} */ (sections.get("TOKB")).size >= 2 ** 32 ? 8 : 4);
+export const tokenOffsetSize = (sections) =>
+  /** @type {{size: number}} */ (sections.get("TOKB")).size >= 2 ** 32 ? 8 : 4;

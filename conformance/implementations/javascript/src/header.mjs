@@ -75,7 +75,11 @@ export async function readHeader(source) {
     if (bytes[i] !== MAGIC[i]) throw error("malformed.magic", "this is no .qemb file", i);
   }
   if (bytes.length < HEADER_SIZE) {
-    throw error("malformed.truncated", `the file has ${bytes.length} bytes, its header takes ${HEADER_SIZE}`, bytes.length);
+    throw error(
+      "malformed.truncated",
+      `the file has ${bytes.length} bytes, its header takes ${HEADER_SIZE}`,
+      bytes.length,
+    );
   }
   const view = viewOf(bytes);
   /** @type {Header} */
@@ -95,15 +99,22 @@ export async function readHeader(source) {
   };
   const { major, sectionCount, requiredFeatures, rows, tokens, fileSize, dim } = header;
   const tableSize = ENTRY_SIZE * sectionCount;
-  if (major !== 1) throw error("unsupported.version", `the file is of version ${major}, this reader knows version 1`, 8);
+  if (major !== 1)
+    throw error("unsupported.version", `the file is of version ${major}, this reader knows version 1`, 8);
   if (header.headerCrc !== crc32c(bytes.subarray(0, 60))) {
     throw error("malformed.header_checksum", "the header does not match its CRC: the file is damaged", 60);
   }
   if (requiredFeatures & ~BYTE_TOKENS) {
-    throw error("unsupported.feature", `the file needs features that this reader does not know: ${requiredFeatures}`, 16);
+    throw error(
+      "unsupported.feature",
+      `the file needs features that this reader does not know: ${requiredFeatures}`,
+      16,
+    );
   }
-  if (header.tableOffset !== HEADER_SIZE) throw error("invalid.table_offset", `table_offset is ${header.tableOffset}`, 52);
-  if (sectionCount > MAX_SECTIONS) throw error("limit.sections", `${sectionCount} sections, at most 256 are allowed`, 12);
+  if (header.tableOffset !== HEADER_SIZE)
+    throw error("invalid.table_offset", `table_offset is ${header.tableOffset}`, 52);
+  if (sectionCount > MAX_SECTIONS)
+    throw error("limit.sections", `${sectionCount} sections, at most 256 are allowed`, 12);
   if (dim < 1 || dim > MAX_DIM) throw error("invalid.dim", `dim is ${dim}, not 1 to ${MAX_DIM}`, 48);
   if (rows >= LIMIT || tokens > rows || tokens >= LIMIT) {
     throw error("invalid.counts", `${tokens} tokens for ${rows} rows`, 24);
@@ -180,14 +191,22 @@ function checkedEntry(view, at, fileSize, end, kinds) {
     throw error("invalid.section_flags", `flags ${flags} are not those of the kind`, 4);
   }
   if (!known && flags & CRITICAL) {
-    throw error("unsupported.critical_section", "this reader does not know the section, which must not be passed over", 0);
+    throw error(
+      "unsupported.critical_section",
+      "this reader does not know the section, which must not be passed over",
+      0,
+    );
   }
   if (kinds.has(kind)) throw error("invalid.duplicate_section", "the kind stands twice", 0);
   kinds.add(kind);
   if (known) {
     if (codec === RAW) {
       if (rawSize !== storedSize || frameSize !== 0) {
-        throw error("invalid.section_size", `${storedSize} bytes stored raw for ${rawSize}, frame_size ${frameSize}`, 24);
+        throw error(
+          "invalid.section_size",
+          `${storedSize} bytes stored raw for ${rawSize}, frame_size ${frameSize}`,
+          24,
+        );
       }
     } else if (codec === ZSTD_FRAMES) {
       if (frameSize < 1 || frameSize > MAX_FRAME) {
@@ -202,9 +221,14 @@ function checkedEntry(view, at, fileSize, end, kinds) {
     }
   }
   if (offset % BigInt(ALIGNMENT)) throw error("invalid.alignment", `offset ${offset} is no multiple of 64`, 8);
-  if (offset < BigInt(end)) throw error("invalid.overlap", `begins at ${offset}, before ${end}, where what precedes it ends`, 8);
+  if (offset < BigInt(end))
+    throw error("invalid.overlap", `begins at ${offset}, before ${end}, where what precedes it ends`, 8);
   if (offset > BigInt(fileSize) || storedSize > BigInt(fileSize) - offset) {
-    throw error("invalid.section_past_end", `${storedSize} bytes from ${offset} on end past the file, ${fileSize} bytes`, 8);
+    throw error(
+      "invalid.section_past_end",
+      `${storedSize} bytes from ${offset} on end past the file, ${fileSize} bytes`,
+      8,
+    );
   }
   if (offset !== BigInt(alignedUp(end))) {
     throw error("invalid.hole", `begins at ${offset}, and ${alignedUp(end)} would do`, 8);

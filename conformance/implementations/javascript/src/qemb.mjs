@@ -1,10 +1,10 @@
 // Reads .qemb files; the numbers of requirements are those of spec/qemb.md.
 
-import { floats } from "./decode.mjs";
 import { toUint64 } from "./bytes.mjs";
-import { readDescriptor } from "./descriptor.mjs";
+import { floats } from "./decode.mjs";
+import { FLOAT32, readDescriptor } from "./descriptor.mjs";
 import { QembError } from "./errors.mjs";
-import { readHeader, readTable, KINDS } from "./header.mjs";
+import { KINDS, readHeader, readTable } from "./header.mjs";
 import { HttpSource } from "./http.mjs";
 import { MetadataFault, parseMetadata } from "./metadata.mjs";
 import { nearestRows } from "./nearest.mjs";
@@ -263,7 +263,7 @@ export class Embeddings {
   /** @returns {Promise<Float32Array | undefined>} the norms of the rows, if the file has them */
   async norms() {
     const bytes = await this.sections.get("NORM")?.readAll();
-    return bytes && floats(bytes, 1);
+    return bytes && floats(bytes, FLOAT32);
   }
 
   /** @returns {Promise<BigUint64Array | undefined>} how often each token occurs, if the file says it */

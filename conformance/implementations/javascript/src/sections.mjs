@@ -120,7 +120,7 @@ export class Section {
   async *frames(first, last) {
     const entries = await this.frameEntries(first, last);
     // several frames a read, and no more than a few MiB
-    for (let next = 0; next < entries.length; ) {
+    for (let next = 0; next < entries.length;) {
       const from = entries[next].offset;
       let end = next + 1;
       while (end < entries.length && entries[end].offset + entries[end].size - from <= 2 ** 22) end++;
@@ -213,7 +213,7 @@ export class Section {
     if (this.stored && this.stored.length >= size) return;
     if (size > READ_LIMIT) throw tooLarge(`${this.kind}, ${size} bytes of it,`);
     const bytes = new Uint8Array(size);
-    for (let at = 0; at < size; ) {
+    for (let at = 0; at < size;) {
       const piece = await this.readStored(at, Math.min(2 ** 20, size - at));
       bytes.set(piece, at);
       at += piece.length;

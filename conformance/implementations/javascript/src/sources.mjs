@@ -78,7 +78,7 @@ export class PathSource {
   /** @param {number} from @param {number} size */
   async read(from, size) {
     const bytes = new Uint8Array(size);
-    for (let done = 0; done < size; ) {
+    for (let done = 0; done < size;) {
       // a call of the system moves less than 2 GiB
       const { bytesRead } = await reading(this.handle.read(bytes, done, Math.min(size - done, 2 ** 30), from + done));
       if (bytesRead === 0) throw new QembError("source.changed", "the file became shorter while it was read");

@@ -66,10 +66,18 @@ export class TokenReader {
     const offsets = size === 4 ? Float64Array.from(toUint32(bytes)) : wide(bytes);
     for (let i = 1; i < offsets.length; i++) {
       if (offsets[i] < offsets[i - 1] || offsets[i] > this.bytes.size) {
-        throw this.error("invalid.token_offsets", `token ${from + i - 1} is of bytes ${offsets[i - 1]} to ${offsets[i]}`, from + i);
+        throw this.error(
+          "invalid.token_offsets",
+          `token ${from + i - 1} is of bytes ${offsets[i - 1]} to ${offsets[i]}`,
+          from + i,
+        );
       }
       if (offsets[i] - offsets[i - 1] > MAX_TOKEN) {
-        throw this.error("invalid.token_length", `token ${from + i - 1} has ${offsets[i] - offsets[i - 1]} bytes`, from + i);
+        throw this.error(
+          "invalid.token_length",
+          `token ${from + i - 1} has ${offsets[i] - offsets[i - 1]} bytes`,
+          from + i,
+        );
       }
     }
     return offsets;
@@ -93,7 +101,11 @@ export class TokenReader {
     const last = offsets[this.count];
     if (offsets[0] !== 0) throw this.error("invalid.token_offsets", `the first token begins at ${offsets[0]}`, 0);
     if (last !== this.bytes.size) {
-      throw this.error("invalid.token_offsets", `the last token ends at ${last} of ${this.bytes.size} bytes`, this.count);
+      throw this.error(
+        "invalid.token_offsets",
+        `the last token ends at ${last} of ${this.bytes.size} bytes`,
+        this.count,
+      );
     }
     return { offsets, bytes: await this.bytes.readAll() };
   }
@@ -125,7 +137,7 @@ export class TokenReader {
     const slots = index.size / 4;
     let slot = homeSlot(crc32c(token), slots);
     // an index that holds each token once has an empty slot by then
-    for (let seen = 0; seen <= this.count; ) {
+    for (let seen = 0; seen <= this.count;) {
       const count = Math.min(WINDOW, slots - slot);
       let rows = [...toUint32(await index.read(4 * slot, 4 * count))];
       const end = rows.indexOf(EMPTY);

@@ -45,7 +45,9 @@ export class Rotation {
     const perRound = Math.ceil(dim / 64);
     const words = splitMix64(seed, rounds * perRound);
     /** For each round, 1 where a value is negated. */
-    this.signs = Array.from({ length: rounds }, (_, i) => bitsOf(words.subarray(i * perRound, (i + 1) * perRound), dim));
+    this.signs = Array.from({ length: rounds }, (_, i) =>
+      bitsOf(words.subarray(i * perRound, (i + 1) * perRound), dim),
+    );
   }
 
   /** @param {Float32Array} values whole rows */

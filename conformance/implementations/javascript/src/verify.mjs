@@ -1,14 +1,14 @@
 // Verifying: the checks 7 and 8 of section 8, in its order.
 
+import { toUint32, uint64, viewOf } from "./bytes.mjs";
 import { crc32c } from "./crc32c.mjs";
 import { floats } from "./decode.mjs";
-import { DECIMAL, EXCEPTION_SIZE, decimalRank, FLOAT16, PRODUCT } from "./descriptor.mjs";
+import { DECIMAL, decimalRank, EXCEPTION_SIZE, FLOAT16, FLOAT32, NONE, PRODUCT } from "./descriptor.mjs";
 import { QembError, tooLarge } from "./errors.mjs";
 import { BYTE_TOKENS } from "./header.mjs";
+import { MetadataFault, parseMetadata } from "./metadata.mjs";
 import { ZSTD_FRAMES } from "./sections.mjs";
-import { parseMetadata, MetadataFault } from "./metadata.mjs";
 import { homeSlot, TokenTable } from "./tokens.mjs";
-import { toUint32, uint64, viewOf } from "./bytes.mjs";
 
 /** Bytes that are read at once. */
 const PIECE = 2 ** 22;
@@ -49,10 +49,13 @@ async function checkStored({ source, header, entries, sections }) {
   for (const { kind, offset, storedSize, crc } of entries) {
     const padding = await source.read(end, offset - end);
     const dirty = padding.findIndex((byte) => byte !== 0);
-    if (dirty !== -1) throw new QembError("invalid.padding", "padding is not zero", { where: kind, offset: end + dirty });
+    if (dirty !== -1)
+      throw new QembError("invalid.padding", "padding is not zero", { where: kind, offset: end + dirty });
     end = offset + storedSize;
     let found = 0;
-    for (let at = offset; at < end; at += PIECE) found = crc32c(await source.read(at, Math.min(PIECE, end - at)), found);
+    for (let at = offset; at < end; at += PIECE) {
+      found = crc32c(await source.read(at, Math.min(PIECE, end - at)), found);
+    }
     if (found !== crc) {
       throw new QembError("malformed.section_checksum", "the section does not match its CRC", { where: kind, offset });
     }
@@ -87,13 +90,13 @@ async function* pieces(section, unit) {
 async function checkFinite({ sections, quantization }) {
   const { level, scaleType, offsetType } = quantization;
   const floatSections = /** @type {const} */ ([
-    ["LEVL", level === PRODUCT ? 1 : 0, "invalid.level", "level"],
+    ["LEVL", level === PRODUCT ? FLOAT32 : NONE, "invalid.level", "level"],
     ["SCAL", scaleType, "invalid.scale", "scale"],
     ["OFFS", offsetType, "invalid.offset", "offset"],
   ]);
   for (const [kind, type, code, name] of floatSections) {
     const section = sections.get(kind);
-    if (!section || type === 0) continue;
+    if (!section || type === NONE) continue;
     const size = type === FLOAT16 ? 2 : 4;
     for await (const { from, bytes } of pieces(section, size)) {
       const place = floats(bytes, type).findIndex((value) => !Number.isFinite(value));
@@ -111,9 +114,10 @@ async function checkPadding({ sections, quantization, rows }) {
   if (code && used < 8 * rowStride) {
     for await (const { from, bytes } of pieces(code, rowStride)) {
       for (let row = 0; row < bytes.length; row += rowStride) {
-        let rest = used % 8 ? bytes[row + fullBytes] >> used % 8 : 0;
+        let rest = used % 8 ? bytes[row + fullBytes] >> (used % 8) : 0;
         for (let at = row + Math.ceil(used / 8); at < row + rowStride; at++) rest |= bytes[at];
-        if (rest) throw code.error("invalid.code_padding", `row ${(from + row) / rowStride} has bits past its last code`);
+        if (rest)
+          throw code.error("invalid.code_padding", `row ${(from + row) / rowStride} has bits past its last code`);
       }
     }
   }
@@ -135,7 +139,8 @@ async function checkDecimals({ sections, quantization, rows }) {
   for (let from = 0; from < rows.count; from += rows.chunk) {
     const codes = await rows.codes(from, Math.min(from + rows.chunk, rows.count));
     const place = codes.findIndex((code) => code > 2 * rank);
-    if (place !== -1) throw section.error("invalid.code", `value ${from * rows.dim + place} has a code past the last rank`);
+    if (place !== -1)
+      throw section.error("invalid.code", `value ${from * rows.dim + place} has a code past the last rank`);
   }
   const exceptions = sections.get("EXCP");
   if (exceptions) await checkExceptions(exceptions, rows, rank);
@@ -157,7 +162,8 @@ async function checkExceptions(section, rows, rank) {
       const position = uint64(view, at);
       const number = (from + at) / EXCEPTION_SIZE;
       /** @param {string} what */
-      const error = (what) => section.error("invalid.exceptions", `exception ${number} at position ${position} ${what}`);
+      const error = (what) =>
+        section.error("invalid.exceptions", `exception ${number} at position ${position} ${what}`);
       if (position <= before) throw error("does not follow the one before it");
       if (position >= values) throw error(`is past the last of ${values} values`);
       before = position;
@@ -222,7 +228,7 @@ async function checkIndex(section, table) {
  */
 async function checkNorms(section, rows) {
   for await (const { from, to, values } of rows.chunks(0, rows.count)) {
-    const norms = floats(await section.read(4 * from, 4 * (to - from)), 1);
+    const norms = floats(await section.read(4 * from, 4 * (to - from)), FLOAT32);
     for (let row = 0; row < norms.length; row++) {
       let squares = 0;
       for (let i = row * rows.dim; i < (row + 1) * rows.dim; i++) squares += values[i] * values[i];

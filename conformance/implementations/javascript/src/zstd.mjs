@@ -68,7 +68,7 @@ function faultOf(frame, size) {
   for (let i = sizeBytes - 1; i >= 0; i--) declared = declared * 256 + frame[sizeAt + i];
   if (sizeBytes === 2) declared += 256;
   if (declared !== size) return `declares ${declared} bytes of content, where ${size} belong`;
-  for (let last = 0; !last; ) {
+  for (let last = 0; !last;) {
     if (at + 3 > frame.length) return "breaks off";
     const block = frame[at] | (frame[at + 1] << 8) | (frame[at + 2] << 16);
     last = block & 1;

@@ -117,13 +117,21 @@ test("the reader finds the same bits in the browser, and fetches as little", { s
 test("a word of a URL: its vector, then its neighbours once their price is known", { skip }, async (context) => {
   const emb = await open(large.path);
   const [word] = large.words;
-  for (const [scheme, width] of /** @type {const} */ ([["light", 1200], ["dark", 1200], ["light", 360], ["dark", 360]])) {
+  for (const [scheme, width] of /** @type {const} */ ([
+    ["light", 1200],
+    ["dark", 1200],
+    ["light", 360],
+    ["dark", 360],
+  ])) {
     await onPage(
       async (page, server) => {
         await page.getByRole("heading", { name: "The file" }).waitFor();
         await lookUp(page, word);
         await page.getByRole("img").waitFor();
-        assert.match((await page.getByRole("img").getAttribute("aria-label")) ?? "", new RegExp(`^${emb.dim} values from -`));
+        assert.match(
+          (await page.getByRole("img").getAttribute("aria-label")) ?? "",
+          new RegExp(`^${emb.dim} values from -`),
+        );
         assert.match(await page.locator("#result").innerText(), new RegExp(`^${word} row [\\d,]+`));
         assert.ok(fetched(server) < BUDGET);
         context.diagnostic(`page, first words and "${word}": ${fetched(server)} bytes fetched`);
@@ -133,7 +141,10 @@ test("a word of a URL: its vector, then its neighbours once their price is known
           await page.getByRole("button", { name: /^Neighbours \(fetches [\d.]+ MB\)$/ }).click();
           await page.getByRole("heading", { name: "Neighbours by cosine" }).waitFor();
           const shown = await page.locator("#list bdi").allTextContents();
-          assert.deepEqual(shown, (await emb.nearest(word, 10))?.map(({ token }) => token));
+          assert.deepEqual(
+            shown,
+            (await emb.nearest(word, 10))?.map(({ token }) => token),
+          );
           assert.ok(fetched(server) - before < emb.loadSize + BUDGET);
           await page.locator("#list button").first().click();
           await page.getByText(shown[0], { exact: true }).first().waitFor();
@@ -176,7 +187,14 @@ test("what comes out of a file is shown as text", { skip }, async () => {
       assert.equal(await page.locator("main img, #list td td").count(), 0);
       assert.match(await page.title(), /^qemb/);
       const words = await page.locator("#examples bdi").allTextContents();
-      assert.deepEqual(words, [HOSTILE, "(the empty word)", "\u202eevil", `${"a".repeat(80)}…`, "naïve\u00a0word", "</td>"]);
+      assert.deepEqual(words, [
+        HOSTILE,
+        "(the empty word)",
+        "\u202eevil",
+        `${"a".repeat(80)}…`,
+        "naïve\u00a0word",
+        "</td>",
+      ]);
       await lookUp(page, `<b>${HOSTILE}</b>`);
       await page.getByText("is not in this file").waitFor();
       assert.equal(await page.locator("#result b, #result img").count(), 0);
@@ -212,7 +230,10 @@ test("errors are one line each, and gone with the next request", { skip }, async
     const error = page.getByRole("alert");
     await page.locator("#file").setInputFiles(join(folder, "bad.qemb"));
     await page.getByText("(malformed.header_checksum)").waitFor();
-    assert.equal(await error.innerText(), "header, byte 60: the header does not match its CRC: the file is damaged (malformed.header_checksum)");
+    assert.equal(
+      await error.innerText(),
+      "header, byte 60: the header does not match its CRC: the file is damaged (malformed.header_checksum)",
+    );
     await openUrl(page, "/files/hostile.qemb");
     await page.getByRole("heading", { name: "The file" }).waitFor();
     assert.equal(await error.isVisible(), false);

@@ -40,7 +40,11 @@ export function tokenParts(tokens) {
     while (slots[slot] !== 0xffffffff) slot = (slot + 1) % slots.length;
     slots[slot] = row;
   });
-  return [["TOKO", 1, offsets], ["TOKB", 1, Buffer.concat(encoded)], ["INDX", 0, slots]];
+  return [
+    ["TOKO", 1, offsets],
+    ["TOKB", 1, Buffer.concat(encoded)],
+    ["INDX", 0, slots],
+  ];
 }
 
 /**

@@ -14,21 +14,38 @@ const ZSTD_CASES = new URL("../../../valid/zstd/", import.meta.url);
 const example = async (name) => new Uint8Array(await readFile(new URL(name, EXAMPLES)));
 
 /** @param {Float32Array} values */
-const bitsOf = (values) => Array.from(new Uint32Array(values.slice().buffer), (word) => word.toString(16).padStart(8, "0"));
+const bitsOf = (values) =>
+  Array.from(new Uint32Array(values.slice().buffer), (word) => word.toString(16).padStart(8, "0"));
 
 /** @param {Promise<unknown>} promise @param {string} code */
 const fails = (promise, code) =>
-  assert.rejects(promise, (error) => error instanceof QembError && error.code === code && !error.message.includes("\n"));
+  assert.rejects(
+    promise,
+    (error) => error instanceof QembError && error.code === code && !error.message.includes("\n"),
+  );
 
 test("the worked examples decode to the bits in the specification", async () => {
   const linear = await open(await example("linear.qemb"));
-  assert.deepEqual(bitsOf(await linear.matrix()), ["3f010204", "bf800000", "3e810204", "00000000", "00000000", "00000000"]);
+  assert.deepEqual(bitsOf(await linear.matrix()), [
+    "3f010204",
+    "bf800000",
+    "3e810204",
+    "00000000",
+    "00000000",
+    "00000000",
+  ]);
   const codebook = await open(await example("codebook.qemb"));
   assert.deepEqual(bitsOf(await codebook.row(1)), ["bf4c9666", "3ef02666", "3e06199a", "be2d199a", "3f7fc99a"]);
   assert.deepEqual(await codebook.metadata(), { license: "CC0-1.0" });
   assert.deepEqual(await codebook.counts(), BigUint64Array.of(7n, 5n, 3n));
   const trellis = await open(await example("trellis.qemb"));
-  assert.deepEqual(bitsOf(/** @type {Float32Array} */ (await trellis.get("b"))), ["c1200000", "4129999a", "40f66667", "3e99999a", "c0f00000"]);
+  assert.deepEqual(bitsOf(/** @type {Float32Array} */ (await trellis.get("b"))), [
+    "c1200000",
+    "4129999a",
+    "40f66667",
+    "3e99999a",
+    "c0f00000",
+  ]);
   for (const emb of [linear, codebook, trellis]) await emb.verify();
 });
 
@@ -96,9 +113,13 @@ test("verifying finds every byte that is changed", async () => {
   for (const name of ["linear.qemb", "codebook.qemb", "trellis.qemb"]) {
     const bytes = await example(name);
     for (let at = 0; at < bytes.length; at++) {
-      bytes[at] ^= 1 << at % 8;
-      await assert.rejects(open(bytes).then((emb) => emb.verify()), QembError, `${name} ${at}`);
-      bytes[at] ^= 1 << at % 8;
+      bytes[at] ^= 1 << (at % 8);
+      await assert.rejects(
+        open(bytes).then((emb) => emb.verify()),
+        QembError,
+        `${name} ${at}`,
+      );
+      bytes[at] ^= 1 << (at % 8);
     }
   }
 });
@@ -122,7 +143,10 @@ test("the nearest are those that a sort by cosine puts first", async () => {
   const codes = Int8Array.of(100, 0, 90, 20, -100, 0, 0, 0, 3, 4);
   const emb = await open(buildLinear(tokens, codes, Float32Array.of(1, 2, 3, 4, 5)));
   const found = /** @type {import("../src/qemb.mjs").Neighbour[]} */ (await emb.nearest("a", 10));
-  assert.deepEqual(found.map(({ token }) => token), ["b", "d", "c"]);
+  assert.deepEqual(
+    found.map(({ token }) => token),
+    ["b", "d", "c"],
+  );
   assert.ok(Math.abs(found[1].score - 0.6) < 1e-12);
   assert.equal(found[2].score, -1);
   assert.equal((await emb.nearest("a", 1))?.length, 1);
@@ -132,16 +156,21 @@ test("the nearest are those that a sort by cosine puts first", async () => {
   await assert.rejects(emb.nearest(new Float32Array(3)), RangeError);
 });
 
-
 test("lookups that go on at the same time keep their frames apart", async () => {
   const tokens = Array.from({ length: 200 }, (_, i) => `${"x".repeat(i % 7)}${i}`);
   const codes = Int8Array.from({ length: 600 }, (_, i) => i);
   for (const frameSize of [1, 5, 12, 1000]) {
     const emb = await open(buildLinear(tokens, codes, new Float32Array(200).fill(1), frameSize));
     await emb.verify();
-    assert.deepEqual(await Promise.all(tokens.map((token) => emb.find(token))), tokens.map((_, row) => row));
+    assert.deepEqual(
+      await Promise.all(tokens.map((token) => emb.find(token))),
+      tokens.map((_, row) => row),
+    );
     const vectors = await Promise.all(tokens.map((token) => emb.get(token)));
-    assert.deepEqual(vectors, tokens.map((_, row) => Float32Array.from(codes.subarray(3 * row, 3 * row + 3))));
+    assert.deepEqual(
+      vectors,
+      tokens.map((_, row) => Float32Array.from(codes.subarray(3 * row, 3 * row + 3))),
+    );
   }
 });
 
@@ -156,7 +185,12 @@ test("values that are kept verbatim are rotated with the others", async () => {
   const transform = Buffer.alloc(16);
   transform.set([1, 1, 1]); // one round; the first word from seed 0 ends in AF: both values are negated
   /** @type {import("./build.mjs").Part[]} */
-  const parts = [["QUAN", 1, descriptor], ["TRNS", 1, transform], ["CODE", 1, Uint8Array.of(99 + 3, 99)], ["EXCP", 1, exception]];
+  const parts = [
+    ["QUAN", 1, descriptor],
+    ["TRNS", 1, transform],
+    ["CODE", 1, Uint8Array.of(99 + 3, 99)],
+    ["EXCP", 1, exception],
+  ];
   const emb = await open(assemble([...parts, ...tokenParts(["a"])], 1, 2));
   await emb.verify();
   const factor = Math.fround(1 / Math.sqrt(2));
@@ -183,6 +217,8 @@ test("an index without an empty slot ends the search", async () => {
   new Uint32Array(parts[2][2].buffer).fill(0);
   const bytes = buildLinear(tokens, Int8Array.of(1, 2), new Float32Array(2).fill(1));
   const descriptor = /** @type {import("./build.mjs").Part} */ (["QUAN", 1, bytes.subarray(64 * 5, 64 * 5 + 28)]);
-  const emb = await open(assemble([descriptor, ["CODE", 1, Int8Array.of(1, 2)], ["SCAL", 1, new Float32Array(2)], ...parts], 2, 1));
+  const emb = await open(
+    assemble([descriptor, ["CODE", 1, Int8Array.of(1, 2)], ["SCAL", 1, new Float32Array(2)], ...parts], 2, 1),
+  );
   await fails(emb.find("c"), "invalid.index");
 });

@@ -63,7 +63,10 @@ test("a word of a file of 40 MB costs less than 64 KB, opening included", async 
       const row = (i * 7919) % ROWS;
       const emb = await open(url("large.qemb"));
       const vector = await emb.get(`word${row}`);
-      const expected = Float32Array.from(table.codes.subarray(row * DIM, (row + 1) * DIM), (code) => code * table.scales[row]);
+      const expected = Float32Array.from(
+        table.codes.subarray(row * DIM, (row + 1) * DIM),
+        (code) => code * table.scales[row],
+      );
       assert.deepEqual(vector, expected);
       assert.ok(log.every(({ status }) => status === 206));
       most = Math.max(most, total(log));
@@ -180,7 +183,8 @@ async function answering(listener, use) {
 
 test("another range than was asked for is not taken for it", async () => {
   await answering(
-    (_, response) => response.writeHead(206, { "content-range": "bytes 64-163/1000000" }).end(table.bytes.subarray(64, 164)),
+    (_, response) =>
+      response.writeHead(206, { "content-range": "bytes 64-163/1000000" }).end(table.bytes.subarray(64, 164)),
     (url) => fails(open(url), "source.unreachable", /another range/),
   );
 });

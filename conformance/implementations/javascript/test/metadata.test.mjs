@@ -19,7 +19,19 @@ test("an object is taken, whatever is in its strings", () => {
 });
 
 test("what is no JSON is malformed", () => {
-  for (const text of ["", "{", '{"a":NaN}', '{"a":Infinity}', "{'a':1}", '{"a":1,}', '{"a":01}', "\ufeff{}", "{} {}", '"a', "\u00a0{}"]) {
+  for (const text of [
+    "",
+    "{",
+    '{"a":NaN}',
+    '{"a":Infinity}',
+    "{'a':1}",
+    '{"a":1,}',
+    '{"a":01}',
+    "\ufeff{}",
+    "{} {}",
+    '"a',
+    "\u00a0{}",
+  ]) {
     assert.equal(codeOf(text), "malformed.metadata", text);
   }
   for (const bad of [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80]]) {
@@ -28,7 +40,17 @@ test("what is no JSON is malformed", () => {
 });
 
 test("JSON against a rule is invalid", () => {
-  for (const text of ["[]", "1", "null", '"a"', nested(34), "[".repeat(33), '{"a":1,"a":2}', '{"a":1,"\\u0061":2}', '{"x":[{"b":0,"c":{"b":1},"b":0}]}']) {
+  for (const text of [
+    "[]",
+    "1",
+    "null",
+    '"a"',
+    nested(34),
+    "[".repeat(33),
+    '{"a":1,"a":2}',
+    '{"a":1,"\\u0061":2}',
+    '{"x":[{"b":0,"c":{"b":1},"b":0}]}',
+  ]) {
     assert.equal(codeOf(text), "invalid.metadata", text);
   }
 });

@@ -13,7 +13,7 @@ const bytes = (/** @type {string} */ text) => new TextEncoder().encode(text);
 
 /** Integers from 0 to `limit`, the same each time. @param {number} limit */
 function* integers(limit) {
-  for (let state = 1n; ; ) {
+  for (let state = 1n; ;) {
     state = (state * 6364136223846793005n + 1442695040888963407n) & 0xffffffffffffffffn;
     yield Number((state >> 11n) % BigInt(limit));
   }
@@ -76,7 +76,7 @@ test("decimals are rounded once, to the nearest float32", () => {
   const random = integers(10 ** 9);
   for (let exponent = -60; exponent <= 38; exponent++) {
     const significands = [1, 5, 9, 99999, 123456789, 999999999, 16777217, 33554433, 335544319, 671088641];
-    for (let i = 0; i < 300; i++) significands.push(/** @type {number} */ (random.next().value) >> i % 28);
+    for (let i = 0; i < 300; i++) significands.push(/** @type {number} */ (random.next().value) >> (i % 28));
     for (const significand of significands) {
       const found = decimalToFloat32(significand, exponent);
       assert.ok(isNearest(found, significand, exponent), `${significand}e${exponent} became ${found}`);
@@ -101,7 +101,8 @@ test("codes of every width come out as they went in", () => {
         high.forEach((plane, k) => (plane[i] = Number((part >> BigInt(8 * k)) & 255n)));
         for (let bit = 0; bit < lowBits; bit++) {
           const place = (i % 11) * lowBits + bit;
-          low[Math.floor(i / 11) * rowStride + (place >> 3)] |= Number((BigInt(code) >> BigInt(bit)) & 1n) << (place & 7);
+          low[Math.floor(i / 11) * rowStride + (place >> 3)] |=
+            Number((BigInt(code) >> BigInt(bit)) & 1n) << (place & 7);
         }
       });
       const found = unpack({ bits, lowBits, rowStride }, 11, 2, lowBits ? low : undefined, high);
@@ -127,10 +128,16 @@ test("SplitMix64 begins as the specification says", () => {
 test("n-grams are hashed as fastText does, bytes above 7F as negative numbers", () => {
   // FNV-1a in 64-bit integers; the sign is extended as in C
   const hash = (/** @type {string} */ gram) =>
-    bytes(gram).reduce((h, byte) => ((h ^ ((byte < 128 ? BigInt(byte) : BigInt(byte) + 0xffffff00n))) * 16777619n) % 2n ** 32n, 2166136261n);
+    bytes(gram).reduce(
+      (h, byte) => ((h ^ (byte < 128 ? BigInt(byte) : BigInt(byte) + 0xffffff00n)) * 16777619n) % 2n ** 32n,
+      2166136261n,
+    );
   const grams = ["<na", "<naï", "naï", "naïf", "aïf", "aïf>", "ïf>"];
   const found = bucketsOf(bytes("naïf"), { hash: 1, minN: 3, maxN: 4, buckets: 2000000 });
-  assert.deepEqual(found, grams.map((gram) => Number(hash(gram) % 2000000n)));
+  assert.deepEqual(
+    found,
+    grams.map((gram) => Number(hash(gram) % 2000000n)),
+  );
   // one character by itself counts, the brackets do not
   assert.equal(bucketsOf(bytes("ab"), { hash: 1, minN: 1, maxN: 1, buckets: 10 }).length, 2);
   assert.deepEqual(bucketsOf(bytes(""), { hash: 1, minN: 3, maxN: 6, buckets: 10 }), []);

@@ -18,7 +18,10 @@ async function faultOf(hex, size = SIZE) {
 }
 
 test("a frame becomes what was packed", async () => {
-  assert.equal(Buffer.from(/** @type {Uint8Array} */ (await decompress(bytes(FRAME), SIZE))).toString(), "embedding".repeat(40));
+  assert.equal(
+    Buffer.from(/** @type {Uint8Array} */ (await decompress(bytes(FRAME), SIZE))).toString(),
+    "embedding".repeat(40),
+  );
 });
 
 test("a frame whose checksum is wrong is refused", async () => {
@@ -32,7 +35,8 @@ test("a frame with damage anywhere never decompresses to something else", async 
       frame[at] ^= 1 << bit;
       const found = await decompress(frame, SIZE);
       // the bits that say nothing here: unused, of the descriptor
-      if (typeof found !== "string") assert.equal(Buffer.from(found).toString(), "embedding".repeat(40), `${at}.${bit}`);
+      if (typeof found !== "string")
+        assert.equal(Buffer.from(found).toString(), "embedding".repeat(40), `${at}.${bit}`);
     }
     assert.equal(typeof (await decompress(bytes(FRAME).subarray(0, at), SIZE)), "string");
   }
