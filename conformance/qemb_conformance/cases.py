@@ -133,9 +133,13 @@ def _case(folder: Path, entry: dict[str, Any]) -> Case:
     )
 
 
-def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether one of the patterns matches the id of a case, as the shell matches names; or there is no pattern."""
-    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+def matches(case: Case, patterns: Sequence[str]) -> bool:
+    """Whether one of the patterns matches its id or one of its requirements, as the shell matches names.
+
+    Everything matches where there is no pattern.
+    """
+    names = (case.id, *case.requirements)
+    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
 def expected_failures(path: str, known: Iterable[str]) -> frozenset[str]:

@@ -104,7 +104,7 @@ class _Work:
         else:
             known = load_corpus(folder).cases
         self._known = known
-        self._cases = [case for case in known if matches(case.id, arguments.only)]
+        self._cases = [case for case in known if matches(case, arguments.only)]
 
     def implementations(self) -> list[Implementation]:
         """Those that are to be run."""
@@ -157,7 +157,7 @@ class _Work:
         if entry.expected_failures:
             names = [case.id for case in (*self._known, *encoder_cases)]
             listed = expected_failures(str((root or Path()) / entry.expected_failures), names)
-        encoder_cases = [case for case in encoder_cases if matches(case.id, self._arguments.only)]
+        encoder_cases = [case for case in encoder_cases if matches(case, self._arguments.only)]
         runs = []
         if entry.decoder and self._cases:
 

@@ -32,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cases = parser.add_argument_group("with which cases")
     cases.add_argument("--corpus", metavar="DIR", help="its folder (default: beside the runner, ./conformance)")
     cases.add_argument(
-        "--only", metavar="GLOB", action="append", default=[], help="cases whose id matches, such as 'valid/linear/*'"
+        "--only",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help="cases whose id, or a requirement of theirs, matches: 'valid/linear/*', 'QEMB-HDR-*'",
     )
     cases.add_argument("--random", metavar="N", type=_positive, help="N random files instead of the corpus")
     cases.add_argument("--seed", metavar="S", type=int, default=0, help="which random files (default: 0)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -31,7 +32,7 @@ def make_cases(corpus: Path, into: Path, seed: int, count: int, patterns: Sequen
     UsageError
         The generator or `spec-decoder` is not there, or the two do not agree on a file.
     """
-    numbers = [number for number in range(count) if matches(_name(seed, number), patterns)]
+    numbers = [number for number in range(count) if matches(_case(into, seed, number), patterns)]
     make = partial(_make, corpus, into, seed)
     if jobs == 1 or len(numbers) < 50:  # starting processes takes longer
         return tuple(map(make, numbers))
@@ -39,8 +40,18 @@ def make_cases(corpus: Path, into: Path, seed: int, count: int, patterns: Sequen
         return tuple(pool.map(make, numbers, chunksize=20))
 
 
-def _name(seed: int, number: int) -> str:
-    return f"random/{seed}/{number}"
+def _case(into: Path, seed: int, number: int) -> Case:
+    return Case(
+        id=f"random/{seed}/{number}",
+        file=into / f"{number}.qemb",
+        good=True,
+        profile="full",
+        requirements=(),
+        features=frozenset(),
+        guards="what nobody has thought of",
+        description=f"Random file {number} of seed {seed}.",
+        expected=into / f"{number}.json",
+    )
 
 
 def _make(corpus: Path, into: Path, seed: int, number: int) -> Case:
@@ -48,21 +59,11 @@ def _make(corpus: Path, into: Path, seed: int, number: int) -> Case:
     answer = Oracle(corpus).answer(data)
     if isinstance(answer, Refusal):
         raise UsageError(f"random file {number} of seed {seed} is refused by spec-decoder: {answer.code}")
-    file, expected = into / f"{number}.qemb", into / f"{number}.json"
-    file.write_bytes(data)
-    expected.write_text(json.dumps(answer), encoding="utf-8")
     features = features_of(data, answer)
-    return Case(
-        id=_name(seed, number),
-        file=file,
-        good=True,
-        profile="core" if features <= _CORE else "full",
-        requirements=(),
-        features=features,
-        guards="what nobody has thought of",
-        description=f"Random file {number} of seed {seed}: {', '.join(sorted(features))}.",
-        expected=expected,
-    )
+    case = replace(_case(into, seed, number), features=features, profile="core" if features <= _CORE else "full")
+    case.file.write_bytes(data)
+    cast("Path", case.expected).write_text(json.dumps(answer), encoding="utf-8")
+    return case
 
 
 def features_of(data: bytes, answer: dict[str, Json]) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -108,12 +109,14 @@ def failure(result: Result, corpus: Path, again: str) -> list[str]:
         if more:
             lines.append(f"    and {more:,} more differences")
     if result.outcome.complaint:
-        lines.append(f"  it said: {result.outcome.complaint.splitlines()[-1][:200]}")
+        said = result.outcome.complaint.splitlines()
+        # Node and others end with something else
+        line = next((line for line in reversed(said) if "error" in line.lower()), said[-1])
+        lines.append(f"  it said: {line.strip()[:200]}")
     for requirement in case.requirements[:_CLAUSES]:
         clause = find_clause(corpus, requirement)
         lines.append(f"  {clause.id}  {clause.link}".rstrip())
-        if clause.text:
-            lines.append(f"    {clause.text}")
+        lines += textwrap.wrap(clause.text, 116, initial_indent="    ", subsequent_indent="    ")
     if not case.id.startswith("random/"):  # those are gone when the run is
         lines.append(f"  file: {os.path.relpath(case.file)}")
     return [*lines, f"  again: {again}"]
@@ -124,7 +127,10 @@ def summary(run: Run) -> str:
     if run.skipped or run.broken:
         return f"{run.name}: {'not run' if run.skipped else 'FAILED'}: {run.skipped or run.broken}"
     passed = sum(result.passed for result in run.results)
+    left = sum(not result.answered for result in run.results)
     parts = [f"{passed} of {len(run.results)} cases pass, profile {run.profile}"]
+    if left:
+        parts.append(f"{left} of them are not asked for and were left")
     if run.known:
         parts.append(f"{len(run.known) - len(run.rotten)} of {len(run.known)} expected failures fail")
     parts.append(f"{run.seconds:.1f} s")

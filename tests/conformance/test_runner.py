@@ -112,7 +112,7 @@ if code == 0:
     requirement, link = re.search(r"^  (QEMB-\S+)  (\S+)$", out, re.MULTILINE).groups()
     text = next(r["text"] for r in json.loads((ROOT / "spec/requirements.json").read_text())["requirements"]
                 if r["id"] == requirement)  # fmt: skip
-    assert text in out
+    assert text in " ".join(out.split())
     page, _, anchor = link.partition("#")
     headings = re.findall(r"^#+ (.*)$", Path(page).read_text(encoding="utf-8"), re.MULTILINE)
     assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -368,7 +368,7 @@ def test_an_encoder_that_is_right(run, encoder):
     assert code == 0
     tables = len(list((CORPUS / "encode").glob("*.json")))
     assert tables > 15
-    assert re.search(r"^encode .*-?\d+$", out, re.MULTILINE)  # lossy is not asked for
+    assert re.search(r"\d+ of them are not asked for", out)  # lossy
 
 
 @pytest.mark.parametrize(
