@@ -134,11 +134,11 @@ def _case(folder: Path, entry: dict[str, Any]) -> Case:
 
 
 def matches(case: Case, patterns: Sequence[str]) -> bool:
-    """Whether one of the patterns matches its id or one of its requirements, as the shell matches names.
+    """Whether one of the patterns matches its id, one of its requirements or, of a bad file, the one that it breaks.
 
-    Everything matches where there is no pattern.
+    Patterns are those of the shell. Everything matches where there is none.
     """
-    names = (case.id, *case.requirements)
+    names = (case.id, *(case.requirements if case.good else case.requirements[:1]))
     return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 

@@ -51,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"conformance: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever reads has enough; Python would complain again when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         print(f"conformance: {error.strerror or error}: {error.filename}", file=sys.stderr)
         return 2
