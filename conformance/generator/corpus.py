@@ -17,6 +17,7 @@ import valid_exact  # noqa: F401
 import valid_frames  # noqa: F401
 import valid_linear  # noqa: F401
 import valid_scales  # noqa: F401
+import valid_together  # noqa: F401
 import valid_tokens  # noqa: F401
 import valid_trellis  # noqa: F401
 from case import CASES

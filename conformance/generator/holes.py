@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections import defaultdict
+from itertools import combinations
 from pathlib import Path
 
 import rawfile
@@ -28,6 +29,8 @@ FORMATS = ("float32", "float16", "bfloat16")
 GROUPS = ("table", "row", "column", "block")
 CALLED_FOR = ("LEVL", "SCAL", "OFFS", "CODE", "HIG0", "HIG1", "HIG2", "HIG3")
 OPTIONAL = ("META", "TRNS", "EXCP", "INDX", "NORM", "CNTS", "SUBW")
+OTHERS = ("split", "zstd", "frames", "transform", "subwords", "bytes", "NORM", "EXCP")
+"""What can come with any level, or nearly; two kinds of sections among features."""
 STRUCTURES = ("QUAN", "TRNS", "SUBW")
 
 
@@ -87,6 +90,11 @@ def wanted():
             "raw", "runs", "compressed", "checksum", "shorter last one", "one row each", "part of a row", "none",
         ],
         "subwords": ["not ASCII", "not UTF-8", "no buckets", "no n-grams", "no tokens"],
+        "features together": [
+            *(f"{level} and {other}" for level in (*LEVELS, "trellis") for other in OTHERS[:-1]),
+            "decimal and EXCP",
+            *(f"{one} and {other}" for one, other in combinations(OTHERS, 2) if (one, other) != ("zstd", "frames")),
+        ],
         "profiles": ["structure", "core", "full"],
     }  # fmt: skip
 
@@ -272,6 +280,9 @@ def coverage(entries, files, answers):
         found["requirements"] |= set(numbers)
         found["profiles"].add(entry["profile"])
         if entry["verdict"] == "valid":
+            kinds = {section["kind"] for section in answers[entry["id"]]["sections"]}
+            there = [name for name in (*LEVELS, "trellis", *OTHERS) if name in kinds | set(entry["features"])]
+            found["features together"] |= {f"{one} and {other}" for one, other in combinations(there, 2)}
             for heading, item in facts(files[entry["id"]], answers[entry["id"]]):
                 found[heading].add(item)
         else:
