@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 import struct
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import rawfile
 import zstdframes
-from rawfile import BLOCK, CODEBOOK, COLUMN, DECIMAL, EMPTY, FLOAT16, FLOAT32, IEEE, LINEAR, NONE, PRODUCT, ROW, TABLE
+from rawfile import BLOCK, CODEBOOK, COLUMN, DECIMAL, FLOAT16, FLOAT32, IEEE, LINEAR, NONE, PRODUCT, ROW, TABLE
 
 sys.path.append(str(Path(__file__).parents[1] / "implementations" / "spec-decoder"))
 
@@ -149,12 +148,7 @@ def draw_tokens(draw, byte_tokens):
 def draw_index(draw, tokens):
     """An index of any size, the tokens put in in any order."""
     size = len(tokens) + draw.pick((1, 1, 2, 1 + len(tokens), 100))
-    slots = [EMPTY] * size
-    for row in draw.shuffled(range(len(tokens))):
-        slot = rawfile.crc32c(tokens[row]) * size >> 32
-        while slots[slot] != EMPTY:
-            slot = (slot + 1) % size
-        slots[slot] = row
+    slots = rawfile.index_slots(tokens, size, order=draw.shuffled(range(len(tokens))))
     return struct.pack(f"<{size}I", *slots)
 
 
@@ -162,8 +156,7 @@ def draw_norms(draw, data):
     """Norms by the specification, off by less than they may be; anything where they may be anything."""
     norms = []
     for vector in qemb_spec.read(data)["vectors"]:
-        values = [qemb_spec.float_of(bits) for bits in vector]
-        norm = math.nan if any(map(math.isnan, values)) else math.sqrt(math.fsum(x * x for x in values))
+        norm = qemb_spec.norm_of(vector)
         if norm < 2.0**128 * (1 - 2e-6):
             off = draw.pick((0, 0, 9e-7, -9e-7))
             # rounding to a subnormal number can take more than is left

@@ -596,11 +596,16 @@ def check_index(slots: list[int], tokens: list[bytes]) -> None:
         require(search(slots, tokens, token) == row, "QEMB-IDX-02", "invalid.index")
 
 
+def norm_of(vector: list[int]) -> float:
+    """Give the Euclidean norm of a vector: the squares are exact in float64, and their sum is rounded once."""
+    values = [float_of(bits) for bits in vector]
+    return math.nan if any(map(math.isnan, values)) else math.sqrt(math.fsum(x * x for x in values))
+
+
 def check_norms(norms: list[float], vectors: list[list[int]]) -> None:
-    """QEMB-NRM-01. The squares are exact in float64, and their sum is rounded once."""
+    """QEMB-NRM-01."""
     for norm, vector in zip(norms, vectors, strict=True):
-        values = [float_of(bits) for bits in vector]
-        expected = math.nan if any(map(math.isnan, values)) else math.sqrt(math.fsum(x * x for x in values))
+        expected = norm_of(vector)
         if expected < 2.0**128:
             within = abs(norm - expected) <= max(expected * 1e-6, 2.0**-149)
             require(within, "QEMB-NRM-01", "invalid.norm")
