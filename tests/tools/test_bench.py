@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -208,6 +210,19 @@ def test_memory_of_processes_that_encode_sentences(tmp_path, capsys):
     private = {row["name"]: row["private"] for row in json.loads(saved.read_text())["rows"]}
     assert list(private)[1:3] == ["qemb, 4 bits", "model2vec, float32"]
     assert all(5 < each < 500 for each in private.values())
+
+
+def test_keyedvectors_are_measured_beside_gensims(glove, tmp_path, capsys):
+    pytest.importorskip("gensim")
+    if not Path("/proc/self/smaps_rollup").exists():
+        pytest.skip("not run: there is no /proc/self/smaps_rollup")
+    saved = tmp_path / "figures.json"
+    code = "import sys; from qemb_tools.bench.__main__ import main; sys.exit(main())"  # gensim leaves the text open
+    arguments = ["keyedvectors", "--glove", str(glove), "--json", str(saved)]
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
+    rows = json.loads(saved.read_text())["rows"]
+    assert [row["name"] for row in rows][2:5] == ["qemb, 4 bits", "qemb, 4 bits, after `vectors`", "gensim, loaded"]
+    assert all(row["search"] > 0 for row in rows)
 
 
 def test_minilm_says_what_is_missing(monkeypatch, capsys):

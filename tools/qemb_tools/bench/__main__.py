@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qemb_tools.bench import convert, encode, exact, memory, minilm, quality, tasks
+from qemb_tools.bench import convert, encode, exact, keyedvectors, memory, minilm, quality, tasks
 from qemb_tools.bench.data import TABLES, MissingTableError, Places
 from qemb_tools.bench.report import Report, machine
 
@@ -90,6 +90,10 @@ def _memory(places: Places, report: Report, arguments: argparse.Namespace) -> No
     memory.run(report, model=arguments.model, widths=arguments.bits)
 
 
+def _keyedvectors(places: Places, report: Report, arguments: argparse.Namespace) -> None:  # noqa: ARG001
+    keyedvectors.run(places, report)
+
+
 def _minilm(places: Places, report: Report, arguments: argparse.Namespace) -> None:  # noqa: ARG001
     minilm.run(report, folder=arguments.eval, widths=arguments.bits)
 
@@ -101,6 +105,7 @@ PARTS: dict[str, Callable[[Places, Report, argparse.Namespace], None]] = {
     "exact": _exact,
     "encode": _encode,
     "tasks": _tasks,
+    "keyedvectors": _keyedvectors,
     "memory": _memory,
     "minilm": _minilm,
 }
