@@ -195,8 +195,9 @@ class Session:
             The answer; or how the adapter ended, where it did, or had to be ended. It is gone then.
         """
         assert self._process.stdin is not None
-        if not self._lines.empty() and (early := self._lines.get()) is not None:
-            return self._end(None, Ended(0, early))
+        if not self._lines.empty():
+            early = self._lines.get()
+            return self._end(self._wait()) if early is None else self._end(None, Ended(0, early))
         try:
             self._process.stdin.write(request + b"\n")
             self._process.stdin.flush()

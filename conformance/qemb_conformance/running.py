@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from qemb_conformance.adapters import Outcome
@@ -36,16 +36,16 @@ class Run:
     """Why it was not run at all."""
     broken: str = ""
     """Why it could not be built."""
-    failures: tuple[Result, ...] = field(init=False, repr=False)
-    """What failed and was not expected to."""
-    rotten: tuple[Result, ...] = field(init=False, repr=False)
-    """What was expected to fail, and passed."""
 
-    def __post_init__(self) -> None:
-        failures = tuple(r for r in self.results if not r.passed and r.case.id not in self.known)
-        rotten = tuple(r for r in self.results if r.passed and r.case.id in self.known)
-        object.__setattr__(self, "failures", failures)
-        object.__setattr__(self, "rotten", rotten)
+    @property
+    def failures(self) -> list[Result]:
+        """What failed and was not expected to."""
+        return [result for result in self.results if not result.passed and result.case.id not in self.known]
+
+    @property
+    def rotten(self) -> list[Result]:
+        """What was expected to fail, and passed."""
+        return [result for result in self.results if result.passed and result.case.id in self.known]
 
     @property
     def good(self) -> bool:
