@@ -20,6 +20,7 @@ from rawfile import (
     RawFile,
     add_tokens,
     descriptor,
+    norm,
     pack_codes,
 )
 
@@ -40,7 +41,7 @@ def linear():
     add_tokens(file, TOKENS)
     file.add("CNTS", struct.pack("<4Q", 9, 7, 5, 3))
     rows = [[63.5, 1, 0.5], [0.25, 1.5, 0], [-254, -1, -1], [0, 1, -1]]
-    file.add("NORM", struct.pack("<4f", *(sum(x * x for x in row) ** 0.5 for row in rows)))
+    file.add("NORM", struct.pack("<4f", *(norm(row) for row in rows)))
     return file
 
 
@@ -194,7 +195,7 @@ def whole():
     add_tokens(file, TOKENS[:1] + TOKENS[2:])
     # a rotation keeps the norm
     rows = [[scale * levels[code] + 0.75 for code in row] for row, scale in zip(codes, scales, strict=True)]
-    file.add("NORM", struct.pack("<5f", *(sum(x * x for x in row) ** 0.5 for row in rows)))
+    file.add("NORM", struct.pack("<5f", *(norm(row) for row in rows)))
     file.add("CNTS", struct.pack("<3Q", 2**53 - 1, 0, 256))
     file.add("SUBW", struct.pack("<B3x3I", 1, 2, 3, 2))
     return file.add("NEWS", b"of a later version")

@@ -185,6 +185,7 @@ def invalid_cases():
         folder = "limit" if fault.code.startswith("limit.") else f"invalid/{fault.code}"
         name = fault.name if alike[fault.code, fault.name] == 1 else f"{fault.name} of {fault.base.__name__}"
         requirements = list(dict.fromkeys(fault.requirements))
+        count = "two faults" if "ORD-01" in requirements else "a fault"
         entry = _entry(
             f"{folder}/{slug(name)}",
             data,
@@ -192,7 +193,7 @@ def invalid_cases():
             needed,
             "structure" if check <= "3" else _profile(needed),
             fault.guards or GUARDS[requirements[0]],
-            f"The file `{fault.base.__name__}`, with {'two faults' if fault in ORDERED else 'a fault'}: {fault.name}.",
+            f"The file `{fault.base.__name__}`, with {count}: {fault.name}.",
         )
         entry |= {
             "verdict": "invalid",

@@ -248,6 +248,50 @@ def empty_token_twice(file):
     file["TOKO"].data = bytes(12)
 
 
+# --- token by token -------------------------------------------------------------------------------------------------
+
+IN_TURN = "All tokens put through one check before the next, so that another error is reported."
+
+
+@fault("invalid.duplicate_token", split, "TOK-04", "TOKB", IN_TURN, "ORD-01 TOK-03")
+def token_twice_before_one_that_is_not_utf_8(file):
+    three_tokens(file, [b"x", b"x", b"\xff"])
+
+
+@fault("invalid.token_utf8", split, "TOK-03", "TOKB", IN_TURN, "ORD-01 TOK-04")
+def token_that_is_not_utf_8_before_one_twice(file):
+    three_tokens(file, [b"\xff", b"x", b"x"])
+
+
+@fault("invalid.token_length", split, "TOK-02", "TOKO", IN_TURN, "ORD-01 TOK-01")
+def token_too_long_before_one_that_descends(file):
+    three_tokens(file, [b"x" * 65_537, b"y", b"z"])
+    file["TOKO"].data = struct.pack("<4I", 0, 65_537, 65_536, 65_539)
+
+
+@fault("invalid.token_offsets", split, "TOK-01", "TOKO", IN_TURN, "ORD-01 TOK-02")
+def token_that_descends_before_one_too_long(file):
+    three_tokens(file, [b"xy", b"z", b"x" * 65_537])
+    file["TOKO"].data = struct.pack("<4I", 0, 2, 1, 65_540)
+
+
+@fault("invalid.token_offsets", split, "TOK-01", "TOKO", IN_TURN, "ORD-01 TOK-02")
+def last_offset_and_a_token_too_long(file):
+    three_tokens(file, [b"x" * 65_537, b"y", b"z"])
+    file["TOKO"].data = struct.pack("<4I", 0, 65_537, 65_538, 65_540)
+
+
+def three_tokens(file, tokens):
+    """A third row of codes, and these tokens, in frames."""
+    file.set(rows=3, tokens=3)
+    file.touched.add(("inserted", None))  # what was put in for two rows
+    file["CODE"].data += bytes(3)
+    file["HIG0"].data += bytes(5)
+    ends = [sum(map(len, tokens[:count])) for count in range(4)]
+    file["TOKO"].data, file["TOKB"].data = struct.pack("<4I", *ends), b"".join(tokens)
+    file["TOKB"].frame_size = 2**17
+
+
 # --- index ----------------------------------------------------------------------------------------------------------
 
 SLOTS = rawfile.index_slots(TOKENS, 7)
@@ -286,10 +330,10 @@ for name, base, at, value in (
     ("of another row", linear, 4, 2),
     ("that is NaN", linear, 0, NAN),
     ("that is infinite", linear, 8, INFINITY),
-    ("that is negative", linear, 12, -(2**0.5)),
+    ("that is negative", linear, 12, -math.sqrt(2)),
     ("squared", linear, 12, 2),
-    ("two parts in a million above", linear, 12, 2**0.5 * (1 + 2e-6)),
-    ("two parts in a million below", linear, 12, 2**0.5 * (1 - 2e-6)),
+    ("two parts in a million above", linear, 12, math.sqrt(2) * (1 + 2e-6)),
+    ("two parts in a million below", linear, 12, math.sqrt(2) * (1 - 2e-6)),
     ("of a rotated row", whole, 0, 1),
     ("of a bucket", whole, 16, 0),
 ):
@@ -307,5 +351,5 @@ def norm_of_a_great_row(file):
 def norm_of_a_subnormal_row(file):
     """Off by more than 2^-149, by less than twice that."""
     file.patch("SCAL", 0, float32(LEAST))
-    norms = [math.hypot(*(2 * value for value in row)) for row in SPLIT_ROWS]
+    norms = [rawfile.norm([2 * value for value in row]) for row in SPLIT_ROWS]
     file.insert("NORM", b"".join(float32((math.floor(norm) + 2) * LEAST) for norm in norms))

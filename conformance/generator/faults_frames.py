@@ -132,3 +132,26 @@ def _claims_a_terabyte():
 
 
 frame("zstd frame that claims a terabyte", _claims_a_terabyte(), "Room made for what a frame says it holds.")
+
+
+# --- frame by frame -------------------------------------------------------------------------------------------------
+
+IN_TURN = "All frames put through one check before the next, so that another error is reported."
+
+
+@fault("malformed.frame", framed, "FRM-05", "CODE", IN_TURN, "ORD-01 FRM-04")
+def frame_of_noise_before_one_with_another_crc(file):
+    file["CODE"].frames[0] = b"noise, and no zstd"
+    file["CODE"].frame_entries[1, "crc"] = 0
+
+
+@fault("malformed.frame_checksum", framed, "FRM-04", "CODE", IN_TURN, "ORD-01 FRM-05")
+def crc_of_a_frame_before_one_of_noise(file):
+    file["CODE"].frame_entries[0, "crc"] = 0
+    file["CODE"].frames[1] = b"noise, and no zstd"
+
+
+@fault("malformed.frame", framed, "FRM-05", "CODE", IN_TURN, "ORD-01 TAB-11")
+def frame_of_noise_before_the_crc_of_a_section(file):
+    file["CODE"].frames[0] = b"noise, and no zstd"
+    file["SCAL"].entry["crc"] = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass, field
 from functools import cache
@@ -257,6 +258,11 @@ def add_tokens(file, tokens, *, index=True):
         size = len(tokens) + len(tokens) // 2 + 1
         file.add("INDX", struct.pack(f"<{size}I", *index_slots(tokens, size)))
     return file
+
+
+def norm(row):
+    """The Euclidean norm, rounded twice, in float64: the same whatever Python adds up with."""
+    return math.sqrt(math.fsum(x * x for x in row))
 
 
 def first_slot(crc, size):

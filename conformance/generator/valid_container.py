@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 import bases
@@ -180,7 +181,7 @@ valid(
 for kind, data in (
     ("META", b"{}"),
     ("TRNS", struct.pack("<3B5xQ", 1, 1, 1, 3)),
-    ("NORM", struct.pack("<2f", 5**0.5, 5)),
+    ("NORM", struct.pack("<2f", math.sqrt(5), 5)),
     ("CNTS", struct.pack("<2Q", 2, 1)),
     ("SUBW", struct.pack("<B3x3I", 1, 3, 6, 0)),
 ):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import struct
 import sys
 from pathlib import Path
 
 from case import valid
-from rawfile import CODEBOOK, COLUMN, DECIMAL, FLOAT16, FLOAT32, IEEE, LINEAR, PRODUCT, ROW
+from rawfile import CODEBOOK, COLUMN, DECIMAL, FLOAT16, FLOAT32, IEEE, LINEAR, PRODUCT, ROW, norm
 from tables import IEEE16, codebook, codes, floats, greatest_rank, ieee, ieee_code, linear, numbers, product, table
 from tables import decimal as decimal_parameters
 from valid_frames import framed, packed
@@ -62,7 +61,7 @@ def together(name, transform):
         file.add("EXCP", struct.pack("<QIQI", 3, 0x80000000, 40, 0x40490FDB))
     file.add("SUBW", struct.pack("<B3x3I", 1, 1, 4, BUCKETS))
     vectors = qemb_spec.answer(file.build())["vectors"]
-    norms = [math.hypot(*(qemb_spec.float_of(int(value, 16)) for value in row)) for row in vectors]
+    norms = [norm([qemb_spec.float_of(int(value, 16)) for value in row]) for row in vectors]
     file.add("NORM", struct.pack(f"<{ROWS}f", *norms), at=0)
     file.add("META", b'{"description":"all at once"}')
     file.add("CNTS", struct.pack("<4Q", 4, 3, 2, 1))
