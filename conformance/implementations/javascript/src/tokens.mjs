@@ -61,9 +61,20 @@ export class TokenReader {
    * @returns {Promise<Float64Array>} `to` - `from` + 1 of them
    */
   async readOffsets(from, to) {
+    const offsets = await this.loadOffsets(from, to);
+    this.checkOffsets(offsets, from);
+    return offsets;
+  }
+
+  /** The same as they stand. @param {number} from @param {number} to */
+  async loadOffsets(from, to) {
     const size = this.offsetSize;
     const bytes = await this.offsets.read(from * size, (to - from + 1) * size);
-    const offsets = size === 4 ? Float64Array.from(toUint32(bytes)) : wide(bytes);
+    return size === 4 ? Float64Array.from(toUint32(bytes)) : wide(bytes);
+  }
+
+  /** @param {Float64Array} offsets @param {number} from */
+  checkOffsets(offsets, from) {
     for (let i = 1; i < offsets.length; i++) {
       if (offsets[i] < offsets[i - 1] || offsets[i] > this.bytes.size) {
         throw this.error(
@@ -80,7 +91,6 @@ export class TokenReader {
         );
       }
     }
-    return offsets;
   }
 
   /** @param {string} code @param {string} what @param {number} number of the offset */
@@ -97,7 +107,7 @@ export class TokenReader {
   /** All of them. */
   async readAll() {
     if (this.count > 2 ** 27) throw tooLarge(`${this.count} tokens`);
-    const offsets = await this.readOffsets(0, this.count);
+    const offsets = await this.loadOffsets(0, this.count);
     const last = offsets[this.count];
     if (offsets[0] !== 0) throw this.error("invalid.token_offsets", `the first token begins at ${offsets[0]}`, 0);
     if (last !== this.bytes.size) {
@@ -107,6 +117,7 @@ export class TokenReader {
         this.count,
       );
     }
+    this.checkOffsets(offsets, 0);
     return { offsets, bytes: await this.bytes.readAll() };
   }
 
