@@ -8,10 +8,11 @@
 """
 
 from qemb.codes import CodeFormat, CodeWriter, write_codes
-from qemb.embedding import Embedding, Info
+from qemb.embedding import Embedding
 from qemb.embedding import Embedding as open  # noqa: A004, N813  (qemb.open reads as open does)
 from qemb.encode.options import EncoderOptions
 from qemb.errors import InvalidError, LimitError, MalformedError, QembError, UnsupportedError
+from qemb.info import Info
 from qemb.subword import Subwords
 from qemb.writer import Writer, write
 

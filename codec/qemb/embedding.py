@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
-from qemb import layout, quantization, subword, transform
-from qemb.checksum import crc32c
 from qemb.container import Container, allocate
 from qemb.decode import Decoder
-from qemb.errors import InvalidError, LimitError, MalformedError
-from qemb.layout import KINDS, Codec, FloatType, Group
+from qemb.info import Info, describe
+from qemb.metadata import encode_metadata, parse_metadata
 from qemb.search import Searcher, unit
+from qemb.structure import check_structure
 from qemb.subword import Subwords, hash_ngrams, mean_of_ngrams
-from qemb.vocabulary import MAX_INDEXED, Tokens, offset_dtype, to_bytes
+from qemb.vocabulary import Tokens, to_bytes
 
 if TYPE_CHECKING:
     import os
@@ -25,44 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from qemb.header import Section
 
 Query = str | bytes | Sequence[str | bytes]
-_STRUCTURES = ("QUAN", "TRNS", "SUBW")
 _WORDS = 1 << 8
 """Words out of the vocabulary whose n-grams are looked up at once."""
-
-
-@dataclass(frozen=True)
-class Info:
-    """What a file is, as `qemb info` prints it. Sizes are bytes."""
-
-    path: str
-    version: str
-    tokens: int
-    rows: int
-    dim: int
-    scheme: str
-    values: str
-    """What values are and what they take, in words: "five significant decimal digits, 18.1 bits a value"."""
-    bits: int
-    window: int
-    sub_dim: int
-    """Values that share a code; 0 but for product quantization."""
-    scale: str
-    offset: str
-    transform: str
-    byte_tokens: bool
-    file_size: int
-    bits_per_value: float
-    """Bits a value of the vectors: codes, scales, offsets and levels; the vocabulary is not counted."""
-    sections: dict[str, int]
-    """Stored size of each section, in file order."""
-    metadata: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain data that `json.dumps` takes."""
-        return asdict(self)
 
 
 class Embedding:
@@ -317,35 +280,7 @@ class Embedding:
     @property
     def info(self) -> Info:
         """What the file is: shape, scheme, sizes."""
-        q = self._quantization
-        header = self._container.header
-        sections = self._container.sections
-        vectors = sum(
-            section.stored_size
-            for kind, section in sections.items()
-            if kind in {"QUAN", "TRNS", "LEVL", "SCAL", "OFFS", "CODE", "EXCP", *layout.HIGH_KINDS}
-        )
-        bits_per_value = 8 * vectors / (header.rows * header.dim) if header.rows else 0.0
-        return Info(
-            path=self._container.name,
-            version=f"{header.major}.{header.minor}",
-            tokens=header.tokens,
-            rows=header.rows,
-            dim=header.dim,
-            scheme=q.scheme,
-            values=f"{q.values}, {bits_per_value:.1f} bits a value",
-            bits=q.bits,
-            window=q.window,
-            sub_dim=q.sub_dim,
-            scale=_describe(q.scale_group, q.scale_type, q.scale_block),
-            offset=_describe(q.offset_group, q.offset_type, q.offset_block),
-            transform="none" if self._transform is None else f"hadamard, {self._transform.rounds} rounds",
-            byte_tokens=bool(header.required_features & layout.FEATURE_BYTE_TOKENS),
-            file_size=header.file_size,
-            bits_per_value=round(bits_per_value, 4),
-            sections={kind: section.stored_size for kind, section in sections.items()},
-            metadata=self.metadata,
-        )
+        return describe(self._container, self._quantization, self._transform, self.metadata)
 
     def verify(self) -> None:
         """Check everything: every checksum, every rule of the specification.
@@ -392,7 +327,6 @@ class Embedding:
             The file cannot be created.
         """
         from qemb.rewrite import Choice, rewrite
-        from qemb.rows import encode_metadata
 
         encoded = encode_metadata(self.metadata if metadata is None else metadata)
         choice = None
@@ -431,210 +365,3 @@ def _encodes(word: str | bytes) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _describe(group: Group, element: FloatType, block: int) -> str:
-    if group == Group.NONE:
-        return "none"
-    columns = f" of {block} columns" if group == Group.BLOCK else ""
-    return f"{group.name.lower()}{columns}, {element.name.lower()}"
-
-
-# --- checks that opening makes --------------------------------------------------------------------------------------
-
-
-def check_structure(
-    container: Container,
-) -> tuple[quantization.Quantization, transform.Hadamard | None, Subwords | None]:
-    """Read the structures and check that every section is there that must be, in its size, and no other.
-
-    Raises
-    ------
-    QembError
-        The first broken rule, in the order that the specification fixes.
-    """
-    sections = container.sections
-    header = container.header
-    for kind in ("QUAN", "TOKO", "TOKB"):
-        if kind not in sections:
-            raise InvalidError("invalid.missing_section", "every file has it", where=f"section {kind}")
-    for kind in _STRUCTURES:
-        if kind in sections:
-            _check_structure_section(container, sections[kind])
-    section = sections["QUAN"]
-    q = quantization.parse(container.read("QUAN").tobytes(), header.dim, section.offset)
-    rotation = None
-    if "TRNS" in sections:
-        rotation = transform.parse(container.read("TRNS").tobytes(), header.dim, sections["TRNS"].offset)
-    subwords, buckets = None, 0
-    if "SUBW" in sections:
-        subwords, buckets = subword.parse(container.read("SUBW").tobytes(), sections["SUBW"].offset)
-    if header.rows - header.tokens != buckets:
-        raise InvalidError(
-            "invalid.counts",
-            f"{header.rows:,} rows for {header.tokens:,} tokens and {buckets:,} subword buckets",
-            where="header, field rows",
-            offset=24,
-        )
-    _check_sizes(container, q)
-    return q, rotation, subwords
-
-
-def _check_structure_section(container: Container, section: Section) -> None:
-    """Structures are stored raw, in exactly their size, and their checksum is looked at before their fields."""
-    size = {
-        "QUAN": layout.QUANTIZATION_SIZE,
-        "TRNS": layout.Transform.sizeof(),
-        "SUBW": layout.Subword.sizeof(),
-    }[section.kind]
-    if section.codec != Codec.RAW:
-        raise InvalidError(
-            "invalid.section_codec", "it is stored raw", where=section.where, offset=section.entry_offset
-        )
-    if section.raw_size != size:
-        raise _bad_size(section, size)
-    if crc32c(container.stored(section)) != section.crc:
-        raise MalformedError(
-            "malformed.section_checksum",
-            "the bytes of this section are damaged: fetch the file again",
-            where=section.where,
-            offset=section.offset,
-        )
-
-
-def _check_sizes(container: Container, q: quantization.Quantization) -> None:
-    header = container.header
-    sections = container.sections
-    token_bytes = sections["TOKB"].raw_size
-    wanted = dict(q.sections(header.rows, header.dim))
-    wanted["TOKO"] = np.dtype(offset_dtype(token_bytes)).itemsize * (header.tokens + 1)
-    optional = {"NORM": 4 * header.rows, "CNTS": 8 * header.tokens}
-    free = {"META", "QUAN", "TRNS", "EXCP", "TOKB", "INDX", "SUBW"}
-    for kind in KINDS:
-        section = sections.get(kind)
-        if section is None:
-            if kind in wanted:
-                raise InvalidError("invalid.missing_section", "the descriptor calls for it", where=f"section {kind}")
-        elif kind not in wanted and kind not in optional and kind not in free:
-            raise InvalidError(
-                "invalid.unexpected_section",
-                "the descriptor has no use for it",
-                where=section.where,
-                offset=section.entry_offset,
-            )
-        elif kind in wanted or kind in optional:
-            size = wanted.get(kind, optional.get(kind, 0))
-            if section.raw_size != size:
-                raise _bad_size(section, size)
-    _check_free_sizes(container, q)
-
-
-def _check_free_sizes(container: Container, q: quantization.Quantization) -> None:
-    """Sections whose size is not fixed by the header and the descriptor."""
-    sections = container.sections
-    if "META" in sections and sections["META"].raw_size > layout.MAX_METADATA:
-        raise LimitError(
-            "limit.metadata_size",
-            f"metadata of {sections['META'].raw_size:,} bytes; at most {layout.MAX_METADATA:,} are read",
-            where="section META",
-            offset=sections["META"].entry_offset,
-        )
-    if "EXCP" in sections:
-        section = sections["EXCP"]
-        if q.level != layout.Level.DECIMAL:
-            raise InvalidError(
-                "invalid.unexpected_section",
-                "only decimal levels have exceptions",
-                where=section.where,
-                offset=section.entry_offset,
-            )
-        if section.raw_size % layout.ExceptionEntry.sizeof():
-            raise _bad_size(section, section.raw_size - section.raw_size % layout.ExceptionEntry.sizeof())
-    if "INDX" in sections:
-        section = sections["INDX"]
-        slots = section.raw_size // 4
-        if section.raw_size % 4 or not container.header.tokens < slots < MAX_INDEXED:
-            raise InvalidError(
-                "invalid.section_size",
-                f"{section.raw_size:,} bytes; an index has a slot of 4 bytes for every token, and an empty one",
-                where=section.where,
-                offset=section.entry_offset + 24,
-            )
-
-
-def _bad_size(section: Section, size: int) -> InvalidError:
-    return InvalidError(
-        "invalid.section_size",
-        f"it has {section.raw_size:,} bytes, {size:,} belong there",
-        where=section.where,
-        offset=section.entry_offset + 24,
-    )
-
-
-def parse_metadata(data: bytes, offset: int = 0) -> dict[str, Any]:
-    """Metadata from its bytes: a JSON object in UTF-8, no key twice, nesting bounded, no NaN.
-
-    Raises
-    ------
-    MalformedError, InvalidError
-        ``malformed.metadata`` where it is not JSON, ``invalid.metadata`` where it breaks a rule on top of that.
-    """
-
-    def malformed(message: str) -> MalformedError:
-        return MalformedError("malformed.metadata", message, where="section META", offset=offset)
-
-    def invalid(message: str) -> InvalidError:
-        return InvalidError("invalid.metadata", message, where="section META", offset=offset)
-
-    twice = False
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal twice
-        found = dict(items)
-        twice |= len(found) != len(items)
-        return found
-
-    def integer(digits: str) -> int | float:
-        try:
-            return int(digits)
-        except ValueError:  # more digits than Python converts, which is no fault of the file
-            return float(digits)
-
-    def constant(name: str) -> Any:  # noqa: ANN401
-        raise malformed(f"{name} is not JSON")
-
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise malformed(f"byte {error.start} is not UTF-8") from error
-    if _depth(text) > layout.MAX_METADATA_DEPTH:
-        raise invalid(f"nested deeper than {layout.MAX_METADATA_DEPTH}")
-    try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant, parse_int=integer)
-    except json.JSONDecodeError as error:
-        raise malformed(f"not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise invalid("the outermost value is not an object")
-    if twice:
-        raise invalid("an object has the same key twice")
-    return value
-
-
-def _depth(text: str) -> int:
-    """How deep brackets nest, outside strings: looked at before parsing, so that no parser's stack is at risk."""
-    depth = deepest = 0
-    quoted = escaped = False
-    for character in text:
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped = character == "\\"
-            quoted = character != '"'
-        elif character == '"':
-            quoted = True
-        elif character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
-    return deepest

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from array import array
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from qemb import layout
-from qemb.embedding import parse_metadata
-from qemb.errors import InvalidError, LimitError
+from qemb.errors import InvalidError
 from qemb.frames import FRAME_BYTES, literal_size
 from qemb.layout import MAX_DIM
+from qemb.metadata import encode_metadata
 from qemb.table import Extras, TableWriter
 from qemb.vocabulary import VocabularyBuilder
 
@@ -210,22 +208,3 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
         return np.asarray(values)
     except ValueError as error:
         raise InvalidError("invalid.shape", f"{name} of different lengths: {error}") from error
-
-
-def encode_metadata(metadata: Mapping[str, Any] | None) -> bytes | None:
-    """Metadata as the bytes of section META: compact JSON, keys sorted; None where there is none."""
-    if not metadata:
-        return None
-    try:
-        text = json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        data = text.encode("utf-8")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidError("invalid.metadata", f"it cannot be stored as JSON: {error}", where="metadata") from error
-    if len(data) > layout.MAX_METADATA:
-        raise LimitError(
-            "limit.metadata_size",
-            f"{len(data):,} bytes; at most {layout.MAX_METADATA:,} are allowed",
-            where="metadata",
-        )
-    parse_metadata(data)
-    return data
