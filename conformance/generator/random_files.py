@@ -43,7 +43,7 @@ ODD_TOKENS = (
     "\ufeff",
     "\U0010ffff",
     "<a>",
-    "x" * 300,
+    "x" * 100,
 )
 METADATA = (
     "{}",
