@@ -204,6 +204,7 @@ entry(
 entry("size of 2^63", "invalid.section_past_end", "TAB-07", product, "INDX", stored_size=2**63, raw_size=2**63)
 entry("hole of 64 bytes after the table", "invalid.hole", "TAB-08", whole, "META", offset=lambda offset: offset + 64)
 entry("hole", "invalid.hole", "TAB-08", linear, "META", offset=lambda offset: offset + 64)
+entry("hole before an empty section", "invalid.hole", "TAB-08", noughts, "CODE", offset=lambda offset: offset + 64)
 entry("hole before the token bytes", "invalid.hole", "TAB-08", ieee, "TOKB", offset=lambda offset: offset + 64)
 
 
@@ -304,6 +305,19 @@ def last_byte_of_the_padding(file):
 @fault("invalid.padding", rotated, "TAB-10")
 def bytes_before_an_unknown_section(file):
     file.add("last", b"data")["last"].before = b"\0hidden"
+
+
+@fault(
+    "invalid.padding",
+    linear,
+    "TAB-10",
+    "CODE",
+    "The CRC of a section before the bytes in front of it.",
+    "ORD-01 TAB-11",
+)
+def bytes_before_a_section_of_another_crc(file):
+    file["CODE"].before = b"\1"
+    file["CODE"].entry["crc"] = lambda crc: crc ^ 1
 
 
 @fault("malformed.section_checksum", ieee, "TAB-11")

@@ -43,6 +43,7 @@ for name, text in (
     ("with two values", b"{}{}"),
     ("with a byte after them", b"{}\0"),
     ("with a line feed in a string", b'{"a":"\n"}'),
+    ("with the last control character in a string", b'{"a":"\x1f"}'),
     ("with a zero byte in a string", b'{"a":"\0"}'),
     ("with a tab in a key", b'{"\t":1}'),
     ("with an unknown escape", b'{"a":"\\x41"}'),
@@ -130,6 +131,15 @@ for name, base, at, value in (
     place(name, "invalid.code_padding", "PCK-02", base, "CODE", at, value)
 place("bits past those of a code in a plane", "invalid.code_padding", "PCK-03", whole, "HIG0", 24, b"\4")
 place("top bit past those of a code in a plane", "invalid.code_padding", "PCK-03", whole, "HIG0", 0, b"\x80")
+
+
+@fault("invalid.code_padding", split, "PCK-03", "HIG1")
+def bits_past_those_of_a_code_in_the_second_plane(file):
+    """Codes of 12 bits, one of them in the second plane."""
+    file["QUAN"].data = file["QUAN"].data[:1] + b"\x0c" + file["QUAN"].data[2:]
+    file.add("HIG1", bytes(9) + b"\2")
+
+
 place("bits past those of a code in the last plane", "invalid.code_padding", "PCK-03", digits, "HIG3", 0, b"\x20")
 
 
@@ -195,6 +205,12 @@ def token_too_long(file):
     file["TOKB"].data = b"x" * 65_537 + b"y"
     file["TOKO"].data = struct.pack("<3I", 0, 65_537, 65_538)
     file["TOKB"].frame_size = 2**17
+
+
+@fault("invalid.token_length", ieee, "TOK-02", "TOKO")
+def token_one_byte_too_long(file):
+    file["TOKB"].data = b"x" + b"y" * 65_537
+    file["TOKO"].data = struct.pack("<3I", 0, 1, 65_538)
 
 
 @fault("invalid.token_length", whole, "TOK-02", "TOKO")
