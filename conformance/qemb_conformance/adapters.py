@@ -23,8 +23,12 @@ class Outcome:
     """Error code, name of the feature, or in what way it crashed."""
     answer: dict[str, Json] | None = None
     complaint: str = ""
-    """What it wrote to standard error, the end of it."""
+    """What it wrote to standard error, both ends of it."""
     timed_out: bool = False
+
+
+_SHOWN = 80
+"""Characters of a bad output that are shown."""
 
 
 class Adapter(Protocol):
@@ -63,6 +67,7 @@ class Staying:
         self._timeout = timeout
         self._cwd = cwd
         self._session: Session | None = None
+        self._has_answered = False
 
     def decode(self, file: Path) -> Outcome:
         """Ask it for the file."""
@@ -72,16 +77,8 @@ class Staying:
         if isinstance(line, Ended):
             self._session = None
             return self._crash(line)
-        try:
-            reply = parse(line, values="any")
-            if isinstance(reply, dict) and reply.get("exit") == "0":
-                reply = parse(line)
-        except JsonError as error:
-            return Outcome("crash", f"its line is bad: {error}")
-        status = reply.get("exit") if isinstance(reply, dict) else None
-        if not isinstance(reply, dict) or not isinstance(status, str) or not status:
-            return Outcome("crash", 'its line is not {"exit": "0", "output": {...}}')
-        return _judge_output(status, reply.get("output", ""))
+        self._has_answered = True
+        return _with_output(_judge_line(line), line)
 
     def _crash(self, ended: Ended) -> Outcome:
         if ended.output:
@@ -89,6 +86,8 @@ class Staying:
         if ended.status == 0:
             return Outcome("crash", "it ended before it was told to", complaint=ended.complaint)
         crash = _crash_of(ended, self._timeout)
+        if crash is not None and crash.timed_out and not self._has_answered:
+            return replace(crash, word=f"{crash.word}; does the adapter know --jsonl, and does it flush?")
         return crash or Outcome("crash", f"it ended with exit code {ended.status}", complaint=ended.complaint)
 
     def close(self) -> None:
@@ -106,8 +105,35 @@ def judge_ending(ended: Ended, timeout: float) -> Outcome:
     try:
         output = parse(ended.output, values="strings" if ended.status == 0 else "any")
     except JsonError as error:
-        return Outcome("crash", f"exit code {ended.status}, and its output is bad: {error}", complaint=ended.complaint)
-    return replace(_judge_output(str(ended.status), output), complaint=ended.complaint)
+        outcome = Outcome("crash", f"exit code {ended.status}, and its output is bad: {error}")
+    else:
+        outcome = _judge_output(str(ended.status), output)
+    return replace(_with_output(outcome, ended.output), complaint=ended.complaint)
+
+
+def _with_output(outcome: Outcome, output: bytes) -> Outcome:
+    """Where an output is bad, show how it begins."""
+    if outcome.kind != "crash" or not output.strip():
+        return outcome
+    text = output.decode("utf-8", "backslashreplace").rstrip("\n")
+    more = "..." if len(text) > _SHOWN else ""
+    return replace(outcome, word=f"{outcome.word}; it printed {text[:_SHOWN]!r}{more}")
+
+
+def _judge_line(line: bytes) -> Outcome:
+    """Read a line of an adapter that stays."""
+    try:
+        reply = parse(line, values="any")
+        if isinstance(reply, dict) and reply.get("exit") == "0":
+            reply = parse(line)
+    except JsonError as error:
+        return Outcome("crash", f"its line is bad: {error}")
+    if not isinstance(reply, dict) or "exit" not in reply:
+        return Outcome("crash", 'its line is not {"exit": "0", "output": {...}}')
+    status = reply["exit"]
+    if not isinstance(status, str) or not status:
+        return Outcome("crash", 'the "exit" of its line is no string, such as "0"')
+    return _judge_output(status, reply.get("output", ""))
 
 
 def _judge_output(status: str, output: Json) -> Outcome:

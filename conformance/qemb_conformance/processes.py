@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import re
 import shlex
 import shutil
 import signal
@@ -17,19 +18,19 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO
 
 from qemb_conformance.errors import UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAX_OUTPUT = 1 << 26
 """Bytes on standard output beyond which an adapter has gone mad; the longest answer of the corpus is far below."""
 MAX_COMPLAINT = 1 << 14
-"""Bytes of standard error that are kept, the last ones."""
+"""Bytes of standard error that are kept, half of them the first and half the last."""
 _CHUNK = 1 << 16
 _POLL = 0.05
+_QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""")
+_FOR_A_SHELL = re.compile(r"[<>|]|&&|^\s*[A-Za-z_]\w*=")
 _GRACE = 2.0
 """Seconds to wait for output that has been written already, once the process has ended."""
 
@@ -42,18 +43,18 @@ class Ended:
     """Exit code, a signal's number negated, or None where the time was up."""
     output: bytes = b""
     complaint: str = ""
-    """What it wrote to standard error, the end of it."""
+    """What it wrote to standard error, both ends of it."""
     flooded: bool = False
     """Whether it wrote more than `MAX_OUTPUT`."""
 
 
 def command_line(command: str) -> list[str]:
-    """Split a command as a shell does; its first word ``python`` is the Python that runs this.
+    """Split a command as a shell does, but run none; its first word ``python`` is the Python that runs this.
 
     Raises
     ------
     UsageError
-        It is empty, quotes are not closed, or there is no such program.
+        It is empty, quotes are not closed, it needs a shell, or there is no such program.
     """
     try:
         words = shlex.split(command)
@@ -61,24 +62,30 @@ def command_line(command: str) -> list[str]:
         raise UsageError(f"{command!r} is no command: {error}") from error
     if not words:
         raise UsageError("a command is empty")
+    if shell := _FOR_A_SHELL.search(_QUOTED.sub("_", command)):
+        raise UsageError(
+            f"{shell[0]!r} means nothing in {command!r}, which no shell runs: quote it, or write sh -c '...'"
+        )
     if words[0] == "python":
         words[0] = sys.executable
+    if shutil.which(words[0]) is None and Path(words[0]).is_file():
+        raise UsageError(f"{words[0]!r} is not executable: chmod +x it, or name the program that runs it: {command}")
     if shutil.which(words[0]) is None:
         raise UsageError(f"there is no program {words[0]!r}, which is to be run: {command}")
     return words
 
 
 class _Drain(threading.Thread):
-    """Reads a pipe to its end and closes it. Keeps ``cap`` bytes, the first or the last; sets ``full`` for more.
+    """Reads a pipe to its end and closes it. Keeps ``cap`` bytes, the first or both ends; sets ``full`` for more.
 
     A child that left the process group may hold the pipe open as long as it likes; then it is the thread that waits.
     """
 
-    def __init__(self, pipe: IO[bytes], cap: int, *, tail: bool) -> None:
+    def __init__(self, pipe: IO[bytes], cap: int, *, ends: bool) -> None:
         super().__init__(daemon=True)
         self._pipe = pipe
         self._cap = cap
-        self._tail = tail
+        self._ends = ends
         self._kept = bytearray()
         self.full = threading.Event()
         self.start()
@@ -87,9 +94,10 @@ class _Drain(threading.Thread):
         """Read until the other end is closed."""
         with self._pipe, contextlib.suppress(OSError):
             while chunk := os.read(self._pipe.fileno(), _CHUNK):
-                if self._tail:
+                if self._ends:
                     self._kept += chunk
-                    del self._kept[: -self._cap]
+                    half = self._cap // 2
+                    del self._kept[half : max(half, len(self._kept) - half)]
                 elif len(self._kept) < self._cap:
                     self._kept += chunk
                 else:
@@ -136,8 +144,8 @@ def run_once(command: list[str], stdin: Path, timeout: float, cwd: Path | None =
         process = _start(command, file, cwd)
     assert process.stdout is not None
     assert process.stderr is not None
-    output = _Drain(process.stdout, MAX_OUTPUT, tail=False)
-    complaint = _Drain(process.stderr, MAX_COMPLAINT, tail=True)
+    output = _Drain(process.stdout, MAX_OUTPUT, ends=False)
+    complaint = _Drain(process.stderr, MAX_COMPLAINT, ends=True)
     deadline = time.monotonic() + timeout
     status: int | None = None
     try:
@@ -174,7 +182,7 @@ class Session:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._lines: queue.Queue[bytes | None] = queue.Queue(maxsize=16)  # full: a flood, which has to wait
-        self._complaint = _Drain(self._process.stderr, MAX_COMPLAINT, tail=True)
+        self._complaint = _Drain(self._process.stderr, MAX_COMPLAINT, ends=True)
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
 

@@ -84,11 +84,20 @@ def test_floods_end(adapter, file, monkeypatch, pipe):
     assert len(outcome.complaint) <= processes.MAX_COMPLAINT
 
 
-def test_much_on_standard_error_is_no_crash_and_its_end_is_kept(adapter, file):
-    body = f"sys.stderr.write('x' * 3_000_000 + 'the end'); print('{GOOD}'); sys.exit(1)"
+def test_much_on_standard_error_is_no_crash_and_both_its_ends_are_kept(adapter, file):
+    body = f"sys.stderr.write('the beginning' + 'x' * 3_000_000 + 'the end'); print('{GOOD}'); sys.exit(1)"
     outcome = EachTime(adapter(body), 30).decode(file)
     assert (outcome.kind, outcome.word) == ("error", "invalid.dim")
+    assert outcome.complaint.startswith("the beginningx")
     assert outcome.complaint.endswith("xthe end")
+    assert len(outcome.complaint) == processes.MAX_COMPLAINT
+
+
+def test_output_that_is_bad_is_shown(adapter, file):
+    assert EachTime(adapter("print('hello')"), 30).decode(file).word.endswith("; it printed 'hello'")
+    assert EachTime(adapter("print('a' * 81)"), 30).decode(file).word.endswith(f"; it printed '{'a' * 80}'...")
+    (outcome,) = ask(adapter(f"{LOOP}\n    print('row 1', flush=True)"), file, 1)
+    assert outcome.word.endswith("; it printed 'row 1'")
 
 
 @pytest.mark.parametrize("first", ["", "sys.stdin.close()", "os.close(0)", "sys.stdin.buffer.read(10)"])
@@ -158,7 +167,7 @@ LINES = {
     "no-json": ("exit 0", "no JSON"),
     "no-object": ("[]", "its line is not"),
     "no-exit": ('{"output": {}}', "its line is not"),
-    "exit-integer": ('{"exit": 0, "output": {}}', "its line is not"),
+    "exit-integer": ('{"exit": 0, "output": {}}', 'the "exit" of its line is no string'),
     "number": ('{"exit": "0", "output": {"counts": [7]}}', "the number 7"),
     "key-twice": ('{"exit": "0", "output": {}, "output": {}}', "the key 'output' twice"),
     "no-output": ('{"exit": "0"}', "its output is no object"),
@@ -202,6 +211,14 @@ def test_one_that_ends_early(adapter, file, body, word):
 def test_one_that_says_nothing(adapter, file, body):
     outcomes = ask(adapter(body), file, 2, TIME_IS_UP)
     assert {outcome.kind for outcome in outcomes} == {"crash"}
+    hint = "; does the adapter know --jsonl, and does it flush?"
+    assert all(outcome.word.endswith(hint) == outcome.timed_out for outcome in outcomes)
+
+
+def test_one_that_has_answered_knows_how(adapter, file):
+    body = f"{LOOP}\n    time.sleep(1000 * number); print(json.dumps({{'exit': '1', 'output': {GOOD}}}), flush=True)"
+    answer, silence = ask(adapter(body), file, 2, 5)
+    assert (answer.kind, silence.word) == ("error", "no answer within 5 s")
 
 
 def test_lines_that_nobody_asked_for(adapter, file):
@@ -231,6 +248,18 @@ def test_a_line_without_end(adapter, file, monkeypatch):
 def test_commands_that_cannot_be_run(command):
     with pytest.raises(UsageError):
         processes.command_line(command)
+
+
+@pytest.mark.parametrize("command", ["cat < x", "cat >x", "cat 2>&1", "cat | cat", "true && cat", "A_1=2 cat"])
+def test_what_only_a_shell_understands_is_refused(command):
+    with pytest.raises(UsageError, match="no shell runs"):
+        processes.command_line(command)
+    assert processes.command_line(f"sh -c '{command}'") == ["sh", "-c", command]
+
+
+def test_a_program_that_is_not_executable(file):
+    with pytest.raises(UsageError, match="is not executable"):
+        processes.command_line(str(file))
 
 
 def test_python_is_the_one_that_runs_the_runner():
