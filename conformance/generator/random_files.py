@@ -23,6 +23,8 @@ sys.path.append(str(Path(__file__).parents[1] / "implementations" / "spec-decode
 
 import qemb_spec
 
+LEVELS = (LINEAR, CODEBOOK, CODEBOOK, PRODUCT, DECIMAL, IEEE)
+CORE_LEVELS = (LINEAR, CODEBOOK, CODEBOOK, IEEE)
 DIMS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 24, 31, 33, 63, 64, 65, 70)
 MAX_FRAMES = 200
 """In a section, so that files stay small."""
@@ -86,15 +88,15 @@ class Draw:
         return [left.pop(self.below(len(left))) for _ in range(len(left))]
 
 
-def random_file(seed, number):
-    """The file with this number among those of a seed."""
+def random_file(seed, number, *, core=False):
+    """The file with this number among those of a seed; with ``core`` one that the profile core is asked for."""
     draw = Draw(seed, number)
     byte_tokens = draw.chance(0.2)
     tokens = draw_tokens(draw, byte_tokens)
     buckets = draw.pick((0, 1, 2, 7, 20)) if draw.chance(0.3) else None
     rows, dim = len(tokens) + (buckets or 0), draw.pick(DIMS)
-    parts = draw_vectors(draw, rows, dim)
-    if draw.chance(0.25):
+    parts = draw_vectors(draw, rows, dim, CORE_LEVELS if core else LEVELS)
+    if not core and draw.chance(0.25):
         parts["TRNS"] = struct.pack("<3B5xQ", 1, 1, draw.pick((1, 1, 2, 3, 8)), draw.bits(64))
     ends = [sum(map(len, tokens[:count])) for count in range(len(tokens) + 1)]
     parts |= {"TOKO": struct.pack(f"<{len(ends)}I", *ends), "TOKB": b"".join(tokens)}
@@ -112,7 +114,7 @@ def random_file(seed, number):
         parts["NORM"] = draw_norms(draw, assemble(parts, rows, tokens, dim).build())
     file = assemble({kind: parts[kind] for kind in draw.shuffled(parts)}, rows, tokens, dim)
     for section in file.sections:
-        if section.kind not in ("QUAN", "TRNS", "SUBW") and draw.chance(0.35):
+        if not core and section.kind not in ("QUAN", "TRNS", "SUBW") and draw.chance(0.35):
             cut_into_frames(draw, section)
     for _ in range(draw.pick((0, 0, 0, 1, 2, 5))):
         add_unknown(draw, file)
@@ -210,9 +212,9 @@ def add_unknown(draw, file):
 # --- vectors --------------------------------------------------------------------------------------------------------
 
 
-def draw_vectors(draw, rows, dim):
-    """QUAN and the sections that it calls for."""
-    level = draw.pick((LINEAR, CODEBOOK, CODEBOOK, PRODUCT, DECIMAL, IEEE))
+def draw_vectors(draw, rows, dim, choice):
+    """QUAN and the sections that it calls for, with one of the levels there are to choose from."""
+    level = draw.pick(choice)
     bits, parameters, levels, edges = DRAW_LEVEL[level](draw, dim)
     c = dim if level != PRODUCT else -(-dim // struct.unpack("<I", parameters)[0])
     low_bits = draw.pick((bits, bits, bits, draw.between(0, bits), 0))

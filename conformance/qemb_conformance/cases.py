@@ -6,7 +6,7 @@ import fnmatch
 import hashlib
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 from qemb_conformance.errors import UsageError
@@ -134,28 +134,43 @@ def _case(folder: Path, entry: dict[str, Any]) -> Case:
 
 
 def matches(case: Case, patterns: Sequence[str]) -> bool:
-    """Whether one of the patterns matches its id, one of its requirements or, of a bad file, the one that it breaks.
+    """Whether a pattern matches its id, a folder it is in, or a requirement: of a bad file, the one that it breaks.
 
     Patterns are those of the shell. Everything matches where there is none.
     """
-    names = (case.id, *(case.requirements if case.good else case.requirements[:1]))
+    folders = (parent.as_posix() for parent in PurePosixPath(case.id).parents)
+    names = (case.id, *folders, *(case.requirements if case.good else case.requirements[:1]))
     return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
+def patterns_of(corpus: Path, given: Iterable[str]) -> list[str]:
+    """What `matches` takes, from patterns that may also be paths of the corpus's folders and files."""
+    patterns = []
+    for pattern in given:
+        path = Path(pattern.removesuffix(".qemb").removesuffix(".json"))
+        patterns += [pattern, path.as_posix()]
+        if path.resolve().is_relative_to(corpus.resolve()):
+            patterns.append(path.resolve().relative_to(corpus.resolve()).as_posix())
+    return patterns
+
+
 def expected_failures(path: str, known: Iterable[str]) -> frozenset[str]:
-    """Read a list of cases that are known to fail, one a line; what follows ``#`` is a remark.
+    """Read a list of cases that are known to fail, an id or a glob a line; what follows ``#`` is a remark.
 
     Raises
     ------
     UsageError
-        It names a case that does not exist.
+        It names a case that does not exist, or a glob matches none.
     """
     lines = (line.partition("#")[0].strip() for line in Path(path).read_text(encoding="utf-8").splitlines())
-    listed = frozenset(line for line in lines if line)
-    unknown = sorted(listed.difference(known))
-    if unknown:
-        raise UsageError(f"{path} names {unknown[0]!r}, which is no case of the corpus: strike it off")
-    return listed
+    names = list(known)
+    listed: set[str] = set()
+    for line in filter(None, lines):
+        found = fnmatch.filter(names, line)
+        if not found:
+            raise UsageError(f"{path} names {line!r}, which is no case of the corpus: strike it off")
+        listed.update(found)
+    return frozenset(listed)
 
 
 def _read_json(path: Path) -> Any:  # noqa: ANN401

@@ -10,7 +10,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+_SHOWN = 3
+"""Requirements shown of a case."""
+_VALUES = frozenset({"LIN", "COD", "PRO", "DEC", "IEE", "SCL", "PCK"})
+_OF_VALUES = frozenset({"quantization", "vectors", "norms", "subword_vectors"})
 
 
 @dataclass(frozen=True)
@@ -24,9 +30,33 @@ class Clause:
     """File and anchor; empty likewise."""
 
 
+def find_clauses(corpus: Path, requirements: Sequence[str], keys: Iterable[str]) -> list[Clause]:
+    """What a failure is about: rows of PROTOCOL.md for the keys that differ, then requirements of the case.
+
+    Requirements that are about values only, `_VALUES`, are left out where nothing differs that comes of values.
+    """
+    different = list(dict.fromkeys(keys))
+    if different and not _OF_VALUES.intersection(different):
+        requirements = [name for name in requirements if name.split("-")[1] not in _VALUES]
+    rows = [row for key in different if (row := _rows(corpus / "PROTOCOL.md").get(key))]
+    return [*rows, *(find_clause(corpus, name) for name in requirements[:_SHOWN])]
+
+
 def find_clause(corpus: Path, requirement: str) -> Clause:
     """A requirement by its id; the specification lies beside the corpus in a clone."""
     return _clauses(corpus.resolve().parent / "spec").get(requirement, Clause(requirement, "", ""))
+
+
+@cache
+def _rows(protocol: Path) -> dict[str, Clause]:
+    """Rows of the table of the answer, by key."""
+    try:
+        text = protocol.read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    found = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", text.partition("## The answer")[2], re.MULTILINE)
+    link = f"{os.path.relpath(protocol)}#the-answer"
+    return {key: Clause(key, f"{when}: {value}", link) for key, when, value in found}
 
 
 @cache

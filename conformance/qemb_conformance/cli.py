@@ -12,24 +12,30 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from qemb_conformance import reports, terminal
-from qemb_conformance.cases import Case, expected_failures, find_corpus, load_corpus, matches
+from qemb_conformance.cases import Case, expected_failures, find_corpus, load_corpus, matches, patterns_of
 from qemb_conformance.decoders import DecoderWorker, Options
 from qemb_conformance.encoders import EncoderWorker, load_encoder_cases
 from qemb_conformance.errors import UsageError
 from qemb_conformance.implementations import Implementation, build, load_implementations
-from qemb_conformance.options import HELP, add_arguments
+from qemb_conformance.options import HELP, TIMEOUT, add_arguments
 from qemb_conformance.oracle import Oracle
 from qemb_conformance.processes import command_line
-from qemb_conformance.random_cases import make_cases
+from qemb_conformance.random_cases import RandomFiles, keep, make_cases
 from qemb_conformance.running import Run, Worker, run_cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from qemb_conformance.judging import Result
+
+
+_ENCODER = ", encoder"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,6 +82,11 @@ def run(arguments: argparse.Namespace) -> int:
     for command in (arguments.decoder, arguments.encoder):
         if command is not None:
             command_line(command)  # what is wrong with it, before anything else
+    if not arguments.random and (arguments.seed is not None or arguments.keep):
+        raise UsageError("--seed and --keep go with --random N")
+    for path in (arguments.junit, arguments.json, arguments.badge):
+        if path:
+            reports.check_place(Path(path))
     folder = find_corpus(arguments.corpus)
     with ExitStack() as stack:
         work = _Work(arguments, folder, stack)
@@ -99,15 +110,19 @@ class _Work:
         self._arguments = arguments
         self._folder = folder
         self._oracle = Oracle(folder)
+        self._only = patterns_of(folder, arguments.only)
+        self._told: set[str] = set()
+        self._kept: Path | None = None
         self._listed = bool(arguments.all or arguments.implementation)
         known: tuple[Case, ...]
         if arguments.random:
             into = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qemb-conformance-")))
-            known = make_cases(folder, into, arguments.seed, arguments.random, arguments.only, arguments.jobs)
+            files = RandomFiles(arguments.seed or 0, arguments.random, arguments.profile == "core")
+            known = make_cases(folder, into, files, self._only, arguments.jobs)
         else:
             known = load_corpus(folder).cases
         self._known = known
-        self._cases = [case for case in known if matches(case, arguments.only)]
+        self._cases = [case for case in known if matches(case, self._only)]
 
     def implementations(self) -> list[Implementation]:
         """Those that are to be run."""
@@ -160,7 +175,7 @@ class _Work:
         if entry.expected_failures:
             names = [case.id for case in (*self._known, *encoder_cases)]
             listed = expected_failures(str((root or Path()) / entry.expected_failures), names)
-        encoder_cases = [case for case in encoder_cases if matches(case, self._arguments.only)]
+        encoder_cases = [case for case in encoder_cases if matches(case, self._only)]
         runs = []
         if entry.decoder and self._cases:
 
@@ -173,10 +188,13 @@ class _Work:
             def encoder() -> Worker:
                 return EncoderWorker(entry.encoder, options, self._oracle)
 
-            name = f"{entry.name}, encoder" if entry.decoder else entry.name
+            name = f"{entry.name}{_ENCODER}" if entry.decoder else entry.name
             runs.append(self._one(name, entry.encoder, "encoder", encoder_cases, encoder, listed))
         if not runs:
-            raise UsageError(f"no case matches {' or '.join(self._arguments.only)}")
+            raise UsageError(
+                f"no case matches {' or '.join(self._arguments.only)}: an id is such as valid/bases/linear, a folder "
+                "valid/bases, a glob '*linear*'"
+            )
         return runs
 
     def _one(
@@ -197,9 +215,10 @@ class _Work:
 
     def _show(self, run: Run) -> Run:
         arguments = self._arguments
-        for result in run.failures[: arguments.max_differences]:
+        kept = self._keep(run.failures) if arguments.random else run.failures
+        for result in kept[: arguments.max_differences]:
             again = self._again(run, result.case.id)
-            print("\n".join(terminal.failure(result, self._folder, again)), end="\n\n")
+            print("\n".join(terminal.failure(result, self._folder, again, self._told)), end="\n\n")
         if len(run.failures) > arguments.max_differences:
             print(f"and {len(run.failures) - arguments.max_differences} more failures; --max-differences shows them\n")
         for result in run.rotten:
@@ -209,13 +228,32 @@ class _Work:
         print(terminal.summary(run), flush=True)
         return run
 
+    def _keep(self, failures: list[Result]) -> list[Result]:
+        """Copy random files that failed to where they stay when the run is over."""
+        if not failures:
+            return []
+        if self._kept is None:
+            self._kept = Path(self._arguments.keep or tempfile.mkdtemp(prefix="qemb-failures-"))
+        return [replace(result, case=keep(result.case, self._kept)) for result in failures]
+
     def _again(self, run: Run, case: str) -> str:
         words = [Path(sys.argv[0]).name, *([] if Path(sys.argv[0]).name != "qemb" else ["conformance"])]
         if words[0].endswith(".py"):
             words = ["python3", sys.argv[0]]
-        words += ["--encoder" if run.profile == "encoder" else "--decoder", run.command, "--only", case]
-        if run.profile not in ("encoder", "full"):
-            words += ["--profile", run.profile]
-        if self._arguments.random:
-            words += ["--random", str(self._arguments.random), "--seed", str(self._arguments.seed)]
+        arguments = self._arguments
+        if self._listed:
+            words += ["--implementation", run.name.removesuffix(_ENCODER)]
+        elif run.profile == "encoder" and arguments.encoder:
+            words += ["--encoder", run.command]
+        elif run.profile != "encoder" and arguments.decoder:
+            words += ["--decoder", run.command, *(["--jsonl"] if arguments.jsonl else [])]
+        words += ["--only", case]
+        if arguments.profile != "full" and run.profile != "encoder":
+            words += ["--profile", arguments.profile]
+        if arguments.corpus:
+            words += ["--corpus", arguments.corpus]
+        if arguments.timeout != TIMEOUT:
+            words += ["--timeout", f"{arguments.timeout:g}"]
+        if arguments.random:
+            words += ["--random", str(arguments.random), "--seed", str(arguments.seed or 0)]
         return shlex.join(words)

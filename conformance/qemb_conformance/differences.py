@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -19,6 +20,7 @@ FLOAT_KEYS = frozenset({"vectors", "subword_vectors", "norms"})
 BYTE_KEYS = frozenset({"tokens", "metadata"})
 KEYS = frozenset({*STRUCTURE_KEYS, *FLOAT_KEYS, *BYTE_KEYS, "lookups", "counts"})
 """Every key of an answer; others are ignored."""
+_LENGTH = "the length of "
 _SHOWN = 60
 
 
@@ -30,6 +32,11 @@ class Difference:
     """Such as ``vectors[3][17]``."""
     expected: str
     got: str
+
+    @property
+    def key(self) -> str:
+        """Key of the answer that it is in."""
+        return key_of(self.field)
 
 
 def compare(expected: dict[str, Json], got: dict[str, Json], *, optional: frozenset[str]) -> Iterator[Difference]:
@@ -63,12 +70,31 @@ def _compare(field: str, expected: Json, got: Json, *, any_nan: bool) -> Iterato
                 yield from _compare(f"{field}.{key}", value, got[key], any_nan=any_nan)
     elif isinstance(expected, list) and isinstance(got, list):
         if len(expected) != len(got):
-            yield Difference(f"the length of {field}", f"{len(expected):,}", f"{len(got):,}")
+            yield Difference(f"{_LENGTH}{field}", f"{len(expected):,}", f"{len(got):,}")
         for place, (left, right) in enumerate(zip_longest(expected, got)):
             if left is not None and right is not None and left != right:
                 yield from _compare(f"{field}[{place}]", left, right, any_nan=any_nan)
     elif not (any_nan and _is_nan(expected) and _is_nan(got)):
-        yield Difference(field, describe(field, expected), describe(field, got))
+        yield Difference(field, describe(field, expected), f"{describe(field, got)}{_hint(field, expected, got)}")
+
+
+def key_of(field: str) -> str:
+    """Key of the answer that a field is in."""
+    return re.split(r"[.\[]", field.removeprefix(_LENGTH))[0]
+
+
+def _hint(field: str, expected: Json, got: Json) -> str:
+    """What is wrong where it is only in how a value is written."""
+    if not isinstance(expected, str) or not isinstance(got, str):
+        return ""
+    if got.lower() == expected:
+        return " (to be lower case)"
+    if field.endswith(".kind") and got.lower() == expected.encode().hex():
+        return " (to be its four characters)"
+    if expected.isdecimal() and got.isdecimal() and got.lstrip("0") == expected.lstrip("0"):
+        floats_or_bytes = key_of(field) in FLOAT_KEYS | BYTE_KEYS or field.endswith("crc")
+        return "" if floats_or_bytes else " (to be without leading zeros)"
+    return ""
 
 
 def describe(field: str, value: Json) -> str:
@@ -79,7 +105,7 @@ def describe(field: str, value: Json) -> str:
         if is_digest(value):
             return f"{value['count']} strings of SHA-256 {value['sha256']}"
         return f"an object of {', '.join(value)}" if value else "an empty object"
-    key = field.partition("[")[0].partition(".")[0]
+    key = key_of(field)
     shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}... ({len(value):,} characters)"
     if key in FLOAT_KEYS:
         number = _float(value)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import argparse
 
 PROFILES = ("structure", "core", "full")
+TIMEOUT = 30.0
 HELP = "run the conformance corpus against an implementation"
 _EPILOG = """
 An implementation is any program that reads a file from standard input and prints what is in it; conformance/README.md
@@ -34,38 +32,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cases.add_argument(
         "--only",
         metavar="GLOB",
-        action="append",
+        nargs="+",
+        action="extend",
         default=[],
-        help="cases whose id, or a requirement of theirs, matches: 'valid/linear/*', 'QEMB-HDR-*'",
+        help="cases whose id, folder, file or requirement matches one of these: 'valid/linear/*', 'QEMB-HDR-*'",
     )
-    cases.add_argument("--random", metavar="N", type=_positive, help="N random files instead of the corpus")
-    cases.add_argument("--seed", metavar="S", type=int, default=0, help="which random files (default: 0)")
     cases.add_argument(
-        "--expected-failures", metavar="FILE", help="ids of cases that fail, one a line; one that passes fails the run"
+        "--random",
+        metavar="N",
+        type=_positive,
+        help="N random files, which the profile asks for, instead of the corpus",
+    )
+    cases.add_argument("--seed", metavar="S", type=_integer, help="which random files (default: 0)")
+    cases.add_argument(
+        "--keep",
+        metavar="DIR",
+        help="where random files that fail are kept (default: a new folder for temporary files)",
+    )
+    cases.add_argument(
+        "--expected-failures",
+        metavar="FILE",
+        help="ids or globs of cases that fail, one a line; one that passes fails the run",
     )
     how = parser.add_argument_group("how")
-    how.add_argument("--timeout", metavar="S", type=_seconds, default=30.0, help="seconds for a case (default: 30)")
+    how.add_argument("--timeout", metavar="S", type=_seconds, default=TIMEOUT, help="seconds for a case (default: 30)")
     how.add_argument(
         "--jobs", metavar="N", type=_positive, default=os.cpu_count() or 1, help="cases at a time (default: one a core)"
     )
     out = parser.add_argument_group("what comes out")
     out.add_argument(
-        "--max-differences", metavar="K", type=int, default=5, help="failures that are shown in full (default: 5)"
+        "--max-differences", metavar="K", type=_integer, default=5, help="failures that are shown in full (default: 5)"
     )
     out.add_argument("--junit", metavar="FILE", help="write JUnit XML")
     out.add_argument("--json", metavar="FILE", help="write everything as JSON")
     out.add_argument("--badge", metavar="FILE", help="write the line of JSON that shields.io makes a badge of")
 
 
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+
+
 def _positive(text: str) -> int:
-    value = int(text)
+    value = _integer(text)
     if value < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return value
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
     if not 0 < value < float("inf"):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
     return value

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -24,43 +25,64 @@ _CORE = frozenset({"linear", "codebook", "trellis", "ieee", "split", "subwords",
 _FRAME_ENTRY = 16
 
 
-def make_cases(corpus: Path, into: Path, seed: int, count: int, patterns: Sequence[str], jobs: int) -> tuple[Case, ...]:
-    """Write files ``0`` to ``count`` of a seed, and their answers, into a folder.
+@dataclass(frozen=True)
+class RandomFiles:
+    """Which files: those of a seed up to a number, where ``core`` is set those that the profile core is asked for."""
+
+    seed: int
+    count: int
+    core: bool
+
+
+def make_cases(corpus: Path, into: Path, files: RandomFiles, patterns: Sequence[str], jobs: int) -> tuple[Case, ...]:
+    """Write random files, and their answers, into a folder; only those whose id matches a pattern.
 
     Raises
     ------
     UsageError
         The generator or `spec-decoder` is not there, or the two do not agree on a file.
     """
-    numbers = [number for number in range(count) if matches(_case(into, seed, number), patterns)]
-    make = partial(_make, corpus, into, seed)
+    numbers = [number for number in range(files.count) if matches(_case(into, files, number), patterns)]
+    make = partial(_make, corpus, into, files)
     if jobs == 1 or len(numbers) < 50:  # starting processes takes longer
         return tuple(map(make, numbers))
     with ProcessPoolExecutor(jobs) as pool:
         return tuple(pool.map(make, numbers, chunksize=20))
 
 
-def _case(into: Path, seed: int, number: int) -> Case:
+def keep(case: Case, folder: Path) -> Case:
+    """Copy a file and its answer into a folder, made where there is none; the case with the copies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{case.id.removeprefix('random/').replace('/', '-')}.qemb"
+    expected = file.with_suffix(".json")
+    shutil.copyfile(case.file, file)
+    shutil.copyfile(cast("Path", case.expected), expected)
+    return replace(case, file=file, expected=expected)
+
+
+def _case(into: Path, files: RandomFiles, number: int) -> Case:
+    folder = f"random/core/{files.seed}" if files.core else f"random/{files.seed}"
     return Case(
-        id=f"random/{seed}/{number}",
+        id=f"{folder}/{number}",
         file=into / f"{number}.qemb",
         good=True,
         profile="full",
         requirements=(),
         features=frozenset(),
         guards="what nobody has thought of",
-        description=f"Random file {number} of seed {seed}.",
+        description=f"Random file {number} of seed {files.seed}.",
         expected=into / f"{number}.json",
     )
 
 
-def _make(corpus: Path, into: Path, seed: int, number: int) -> Case:
-    data: bytes = load_module(corpus / "generator" / "random_files.py").random_file(seed, number)
+def _make(corpus: Path, into: Path, files: RandomFiles, number: int) -> Case:
+    module = load_module(corpus / "generator" / "random_files.py")
+    data: bytes = module.random_file(files.seed, number, core=files.core)
     answer = Oracle(corpus).answer(data)
     if isinstance(answer, Refusal):
-        raise UsageError(f"random file {number} of seed {seed} is refused by spec-decoder: {answer.code}")
+        raise UsageError(f"random file {number} of seed {files.seed} is refused by spec-decoder: {answer.code}")
     features = features_of(data, answer)
-    case = replace(_case(into, seed, number), features=features, profile="core" if features <= _CORE else "full")
+    case = replace(_case(into, files, number), features=features, profile="core" if features <= _CORE else "full")
     case.file.write_bytes(data)
     cast("Path", case.expected).write_text(json.dumps(answer), encoding="utf-8")
     return case

@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from qemb_conformance.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -80,7 +82,8 @@ def _run(run: Run) -> dict[str, object]:
         "broken": run.broken,
         "seconds": round(run.seconds, 3),
         "cases": len(run.results),
-        "passed": sum(result.passed for result in run.results),
+        "asked": len(run.asked),
+        "passed": run.passed,
         "rotten": [result.case.id for result in run.rotten],
         "results": [
             {
@@ -106,13 +109,27 @@ def _run(run: Run) -> dict[str, object]:
 def badge(runs: Sequence[Run]) -> str:
     """A line of JSON, as https://shields.io/badges/endpoint-badge takes it."""
     run = [run for run in runs if not run.skipped]
-    cases = sum(len(one.results) for one in run)
-    passed = sum(result.passed for one in run for result in one.results)
+    asked = sum(len(one.asked) for one in run)
+    passed = sum(one.passed for one in run)
     profiles = {one.profile for one in run}
     good = all(one.good for one in run)
     label = f"qemb {profiles.pop()}" if len(profiles) == 1 else "qemb"
-    color = "brightgreen" if good and passed == cases else "yellow" if good else "red"
-    return json.dumps({"schemaVersion": 1, "label": label, "message": f"{passed}/{cases}", "color": color}) + "\n"
+    color = "brightgreen" if good and passed == asked > 0 else "yellow" if good else "red"
+    return json.dumps({"schemaVersion": 1, "label": label, "message": f"{passed}/{asked}", "color": color}) + "\n"
+
+
+def check_place(path: Path) -> None:
+    """Make sure, before a long run, that a report can be written there.
+
+    Raises
+    ------
+    UsageError
+        Its folder is not there, or it is a folder itself.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(
+            f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'its folder is not there'}"
+        )
 
 
 def write(path: Path, content: str | bytes) -> None:

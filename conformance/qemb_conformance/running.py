@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_TIMEOUTS = 5
 """Cases one after the other without an answer, after which the others are not tried."""
+_NOT_TRIED = f"not tried, after {MAX_TIMEOUTS} cases in a row without an answer"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,21 @@ class Run:
     """Why it was not run at all."""
     broken: str = ""
     """Why it could not be built."""
+
+    @property
+    def asked(self) -> list[Result]:
+        """All but what the profile does not ask for and the implementation left."""
+        return [result for result in self.results if result.answered]
+
+    @property
+    def passed(self) -> int:
+        """How many of those pass."""
+        return sum(result.passed for result in self.asked)
+
+    @property
+    def not_tried(self) -> int:
+        """How many cases it was not given, since it never answered."""
+        return sum(result.outcome.word == _NOT_TRIED for result in self.results)
 
     @property
     def failures(self) -> list[Result]:
@@ -103,8 +119,7 @@ def run_cases(
                     return
                 case = cases[place]
                 if hopeless:
-                    why = f"not tried, after {MAX_TIMEOUTS} cases in a row without an answer"
-                    results[place] = mine.judge(case, Outcome("crash", why), 0)
+                    results[place] = mine.judge(case, Outcome("crash", _NOT_TRIED), 0)
                     continue
                 start = time.monotonic()
                 outcome = mine.run(case)

@@ -6,21 +6,24 @@ import os
 import sys
 import textwrap
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qemb_conformance.clauses import find_clause
+from qemb_conformance.clauses import find_clauses
+from qemb_conformance.running import MAX_TIMEOUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from qemb_conformance.judging import Result
     from qemb_conformance.running import Run
 
 _FIELDS = 4
 """Differences shown of a case."""
-_CLAUSES = 3
-"""Requirements shown of a case."""
+_NAMES = 3
+"""Cases named in a summary."""
+_FIRST, _LAST = 4, 2
+"""Lines of standard error shown of a case, from its beginning and its end."""
 
 
 class Progress:
@@ -83,7 +86,7 @@ def _score(marks: Iterable[bool]) -> str:
     return f"{sum(given)}/{len(given)}" if given else "-"
 
 
-def failure(result: Result, corpus: Path, again: str) -> list[str]:
+def failure(result: Result, corpus: Path, again: str, told: set[str]) -> list[str]:
     """A failure in full: the case, what is wrong, where, and what the specification says.
 
     Parameters
@@ -94,6 +97,8 @@ def failure(result: Result, corpus: Path, again: str) -> list[str]:
         Its folder; the specification lies beside it.
     again : str
         The command line that runs this case alone.
+    told : set of str
+        Requirements whose text has been printed; grows.
     """
     case = result.case
     lines = [f"FAIL {case.id}: {result.wrong}", f"  {case.description}", f"  guards against: {case.guards}"]
@@ -109,30 +114,41 @@ def failure(result: Result, corpus: Path, again: str) -> list[str]:
         if more:
             lines.append(f"    and {more:,} more differences")
     if result.outcome.complaint:
-        said = result.outcome.complaint.splitlines()
-        # Node and others end with something else
-        line = next((line for line in reversed(said) if "error" in line.lower()), said[-1])
-        lines.append(f"  it said: {line.strip()[:200]}")
-    for requirement in case.requirements[:_CLAUSES]:
-        clause = find_clause(corpus, requirement)
+        lines += _complaint(result.outcome.complaint)
+    for clause in find_clauses(corpus, case.requirements, [difference.key for difference in shown]):
         lines.append(f"  {clause.id}  {clause.link}".rstrip())
-        lines += textwrap.wrap(clause.text, 116, initial_indent="    ", subsequent_indent="    ")
-    if not case.id.startswith("random/"):  # those are gone when the run is
-        lines.append(f"  file: {os.path.relpath(case.file)}")
+        if clause.id not in told:
+            lines += textwrap.wrap(clause.text, 116, initial_indent="    ", subsequent_indent="    ")
+            told.add(clause.id)
+    here = case.file.resolve().is_relative_to(Path.cwd()) or not case.file.is_absolute()
+    beside = ", its answer beside it as .json" if case.id.startswith("random/") else ""
+    lines.append(f"  file: {os.path.relpath(case.file) if here else case.file}{beside}")
     return [*lines, f"  again: {again}"]
+
+
+def _complaint(text: str) -> list[str]:
+    """What it wrote to standard error: both ends, since some programs begin with what matters and some end with it."""
+    said = [line.rstrip()[:200] for line in text.splitlines() if line.strip()]
+    if len(said) > _FIRST + _LAST:
+        said = [*said[:_FIRST], "...", *said[-_LAST:]]
+    return [f"  it said: {said[0]}", *(f"           {line}" for line in said[1:])]
 
 
 def summary(run: Run) -> str:
     """One line: what was run, and how it went."""
     if run.skipped or run.broken:
         return f"{run.name}: {'not run' if run.skipped else 'FAILED'}: {run.skipped or run.broken}"
-    passed = sum(result.passed for result in run.results)
-    left = sum(not result.answered for result in run.results)
-    parts = [f"{passed} of {len(run.results)} cases pass, profile {run.profile}"]
-    if left:
-        parts.append(f"{left} of them are not asked for and were left")
+    left = len(run.results) - len(run.asked)
+    what = f"asked pass ({left} not asked)" if left else "cases pass"
+    parts = [f"{run.passed} of {len(run.asked)} {what}, profile {run.profile}"]
     if run.known:
         parts.append(f"{len(run.known) - len(run.rotten)} of {len(run.known)} expected failures fail")
+    if run.rotten:
+        names = [result.case.id for result in run.rotten]
+        shown = f"{', '.join(names[:_NAMES])}{' and more' if len(names) > _NAMES else ''}"
+        parts.append(f"{len(names)} of them pass: {shown}")
+    if run.not_tried:
+        parts.append(f"{run.not_tried} not tried, since it did not answer {MAX_TIMEOUTS} in a row")
     parts.append(f"{run.seconds:.1f} s")
     return f"{run.name}: {'good' if run.good else 'FAILED'}: {', '.join(parts)}"
 

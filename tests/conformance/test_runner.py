@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -160,6 +161,49 @@ def test_an_implementation_that_never_answers_is_given_up(run, adapter):
     assert code == 1
     assert out.count("no answer within 0.2 s") < 5 + 2 * 8  # those that run at that time are waited for
     assert "not tried, after 5 cases in a row without an answer" in out
+    assert re.search(r"[1-9]\d* not tried, since it did not answer 5 in a row", out.splitlines()[-1])
+
+
+def test_a_failure_is_about_the_key_that_differs(run, adapter):
+    """Rows of the protocol for the keys, no requirement of values where none differs; each text once a run."""
+    wrong = adapter("if code == 0: del answer['lookups']")
+    code, out, _ = run("--decoder", wrong, "--only", "valid/bases/linear", "valid/bases/ieee")
+    assert code == 1
+    assert out.count("  lookups  ") == 4  # a difference and a link, twice
+    assert out.count("for each token, then for each query, the row that a search finds") == 1
+    assert "QEMB-LIN-01" not in out
+    code, out, _ = run("--decoder", adapter("if code == 0: answer['vectors'] = []"), "--only", "valid/bases/linear")
+    assert "QEMB-LIN-01" in out
+
+
+def test_what_a_decoder_complains_of_is_shown_from_both_ends(run, adapter):
+    lines = ["thread 'main' panicked at src/main.rs:3:5:", "index out of bounds", "note: RUST_BACKTRACE=1"]
+    body = "sys.stderr.write('\\n'.join(sys.argv[1].split('|')))\nsys.exit(101)"
+    only = ["--only", "valid/bases/linear"]
+    _, out, _ = run("--decoder", f'{adapter(body, whole=True)} "{"|".join(lines)}"', *only)
+    assert "  it said: " + "\n           ".join(lines) in out
+    many = "|".join(str(number) for number in range(9))
+    _, out, _ = run("--decoder", f"{adapter(body, whole=True)} '{many}'", *only)
+    assert "  it said: " + "\n           ".join([*"0123", "...", *"78"]) in out
+
+
+@pytest.mark.parametrize("options", [["--jsonl"], ["--timeout", "7"], ["--profile", "core"], ["--corpus", str(CORPUS)]])
+def test_again_has_the_options(run, adapter, options):
+    _, out, _ = run("--decoder", adapter("code = 9"), "--only", "valid/bases/linear", *options)
+    again = next(line for line in out.splitlines() if line.startswith("  again: "))
+    assert f" {shlex.join(options)}" in again
+    assert "again: " not in run("--decoder", RIGHT, "--only", "valid/bases/linear", *options)[1]
+
+
+@pytest.mark.parametrize(
+    "only",
+    ["valid/bases", "valid/bases/", CORPUS / "valid/bases", "valid/bases/*", "conformance/valid/bases/*.qemb"],
+)
+def test_only_takes_folders_and_files(run, only, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    cases = len(list((CORPUS / "valid/bases").glob("*.qemb")))
+    _, out, _ = run("--decoder", RIGHT, "--jsonl", "--only", only, "conformance/valid/linear/bits-01.qemb")
+    assert f"{cases + 1} of {cases + 1} cases pass" in out
 
 
 def test_profiles_and_features(run, adapter):
@@ -170,10 +214,26 @@ if code == 0 and "transform" in answer:
     lacking = adapter(body)
     code, out, _ = run("--decoder", lacking, "--only", "valid/bases/*", "--profile", "core")
     assert code == 0
-    assert re.search(r"^all .* [1-9]$", out, re.MULTILINE)  # not asked
+    row = re.search(r"^all +(\d+) +\d+/(\d+) .* ([1-9])$", out, re.MULTILINE)
+    cases, asked, left = map(int, row.groups())
+    assert asked + left == cases
+    assert f"good: {asked} of {asked} asked pass ({left} not asked), profile core" in out
     code, out, _ = run("--decoder", lacking, "--only", "valid/bases/*", "--profile", "full")
     assert code == 1
     assert "unsupported 'transform', which profile full asks for" in out
+
+
+def test_what_was_not_asked_is_no_point(run, adapter, tmp_path):
+    """Two good files that core is not asked for are left, and the third is wrong: that is 0 of 1."""
+    body = "answer, code = ({'unsupported': 'product'}, 2) if answer['quantization']['level'] == '2' else ({}, 9)"
+    only = ["--only", "valid/bases/product*", "--only", "valid/bases/linear"]
+    options = ["--profile", "core", "--badge", tmp_path / "badge.json", "--json", tmp_path / "report.json"]
+    code, out, _ = run("--decoder", adapter(body), *only, *options)
+    (report,) = json.loads((tmp_path / "report.json").read_text())
+    assert code == 1
+    assert report["cases"] > report["asked"] == 1
+    assert f"FAILED: 0 of 1 asked pass ({report['cases'] - 1} not asked)" in out
+    assert json.loads((tmp_path / "badge.json").read_text())["message"] == "0/1"
 
 
 # --- expected failures ------------------------------------------------------------------------------------------------
@@ -196,6 +256,16 @@ def test_expected_failures_cannot_rot(run, adapter, tmp_path):
     code, out, _ = run(*options)
     assert code == 1
     assert "FAIL valid/bases/linear: it passes, and is on the list of expected failures: strike it off" in out
+    assert "1 of them pass: valid/bases/linear" in out.splitlines()[-1]
+
+    listed.write_text("valid/bases/nought*  # empty\n")
+    assert run(*options)[0] == 0
+    listed.write_text("valid/bases/n*\nvalid/bases/lin*\n")
+    code, out, _ = run(*options)
+    assert code == 1
+    assert "1 of them pass: valid/bases/linear" in out
+    listed.write_text("valid/nowhere/*\n")
+    assert "'valid/nowhere/*'" in run(*options)[2]
 
     listed.write_text("valid/bases/noughts\nvalid/bases/nothing\n")
     code, out, err = run(*options)
@@ -252,8 +322,14 @@ def test_reports(run, adapter, tmp_path):
         (["--decoder", RIGHT, "--corpus", "/"], "holds no manifest.json"),
         (["--decoder", RIGHT, "--expected-failures", "/nowhere"], "/nowhere"),
         (["--decoder", RIGHT, "--profile", "everything"], "invalid choice"),
-        (["--decoder", RIGHT, "--timeout", "0"], "--timeout"),
-        (["--decoder", RIGHT, "--jobs", "0"], "--jobs"),
+        (["--decoder", RIGHT, "--timeout", "0"], "--timeout: 0 is no number of seconds above 0"),
+        (["--decoder", RIGHT, "--timeout", "x"], "--timeout: 'x' is no number of seconds"),
+        (["--decoder", RIGHT, "--jobs", "0"], "--jobs: 0 is not 1 or more"),
+        (["--decoder", RIGHT, "--random", "x"], "--random: 'x' is no whole number"),
+        (["--decoder", RIGHT, "--seed", "1"], "--seed and --keep go with --random N"),
+        (["--decoder", "no-shell < x"], "'<' means nothing"),
+        (["--decoder", RIGHT, "--json", "/nowhere/x.json"], "its folder is not there"),
+        (["--decoder", RIGHT, "--only", "linear"], "an id is such as valid/bases/linear"),
         (["--all", "--decoder", RIGHT], "--all"),
         (["--implementation", "nobody"], "no implementation 'nobody'"),
         (["--decoder", RIGHT, "--only", "valid/bases/linear", "--junit", "/nowhere/x.xml"], "/nowhere/x.xml"),
@@ -322,6 +398,32 @@ def test_random_files(run, adapter):
     assert "0 of 1 cases pass" in alone
 
 
+def test_random_files_that_fail_are_kept(run, adapter, tmp_path):
+    wrong = adapter("if answer['header']['rows'] != '0': answer['vectors'][0][0] = 'x'")
+    random = ["--random", "4", "--seed", "5"]
+    folder = tmp_path / "kept"
+    assert run("--decoder", RIGHT, *random, "--keep", folder)[0] == 0
+    assert not folder.exists()
+    _, out, _ = run("--decoder", wrong, *random, "--keep", folder)
+    numbers = re.findall(r"^FAIL random/5/(\d+): ", out, re.MULTILINE)
+    assert {path.name for path in folder.iterdir()} == {f"5-{n}{end}" for n in numbers for end in (".qemb", ".json")}
+    file = Path(re.search(r"^  file: (\S+\.qemb), its answer beside it as .json$", out, re.MULTILINE)[1])
+    done = subprocess.run([sys.executable, SPEC], input=file.read_bytes(), capture_output=True, check=True)
+    assert json.loads(done.stdout) == json.loads(file.with_suffix(".json").read_text())
+
+
+def test_random_files_of_the_profile_core_are_all_asked_for(run, adapter):
+    body = """
+q = answer["quantization"]
+framed = {s["kind"] for s in answer["sections"] if s["codec"] != "0"} & set(qemb_spec.KINDS.split())
+if "transform" in answer or q["level"] in "23" or framed:
+    code = 9
+"""
+    code, out, _ = run("--decoder", adapter(body), "--random", "20", "--seed", "5", "--profile", "core")
+    assert code == 0
+    assert re.search(r"^random/core/5 +20 +20/20 +20/20 +- +-$", out, re.MULTILINE)
+
+
 # --- encoders ---------------------------------------------------------------------------------------------------------
 
 ENCODER = """
@@ -368,7 +470,7 @@ def test_an_encoder_that_is_right(run, encoder):
     assert code == 0
     tables = len(list((CORPUS / "encode").glob("*.json")))
     assert tables > 15
-    assert re.search(r"\d+ of them are not asked for", out)  # lossy
+    assert re.search(r"(\d+) of \1 asked pass \(\d+ not asked\)", out)  # lossy
 
 
 @pytest.mark.parametrize(
