@@ -32,8 +32,10 @@ def npm_ci(require):
 
     def fetch(folder):
         require("node", "npm")
-        command = ["npm", "ci", "--ignore-scripts", "--silent", "--prefix", folder]
-        if subprocess.run(command, capture_output=True, check=False).returncode:
-            lacking("npm cannot fetch packages")
+        # in the folder: with --prefix npm looks for its own settings there, certificates among them
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit"]
+        result = subprocess.run(command, cwd=folder, capture_output=True, check=False, text=True)
+        if result.returncode:
+            lacking(f"npm cannot fetch packages: {result.stderr.strip().splitlines()[-1:]}")
 
     return fetch
