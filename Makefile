@@ -15,7 +15,7 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-torch conformance bench check lint format types spec package clean
+.PHONY: help demo test test-torch conformance bench check lint format types spec corpus package clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
@@ -35,7 +35,7 @@ conformance: $(VENV)/.dev ## build and run every implementation against the corp
 bench: $(VENV)/.bench ## print every figure of docs/benchmarks.md; BENCH_ARGS chooses
 	$(BIN)/python -m qemb_tools.bench $(BENCH_ARGS)
 
-check: lint types spec package ## everything but the tests: style, types, spec tables, packages
+check: lint types spec corpus package ## everything but the tests: style, types, spec tables, corpus, packages
 
 lint: $(VENV)/.dev ## ruff, its rules and its formatting
 	$(BIN)/ruff check .
@@ -50,6 +50,9 @@ types: $(VENV)/.dev ## mypy --strict on the codec, the tools and the conformance
 
 spec: $(VENV)/.dev ## the tables of the spec are those of the declarations
 	$(BIN)/python spec/build.py --check
+
+corpus: $(VENV)/.dev ## the corpus is what its generator makes; print what it covers
+	$(BIN)/python conformance/generator/build.py --check
 
 package: $(VENV)/.dev ## build sdist and wheel; the wheel alone works in an empty environment
 	$(BIN)/python tests/project/wheel_smoke.py
