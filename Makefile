@@ -18,7 +18,7 @@ unexport PYTHONHOME
 .PHONY: help demo test test-torch conformance bench check lint format types spec corpus package clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.demo ## convert GloVe 6B 50d and a freshly trained Word2Vec, and search both
 	$(BIN)/python -m qemb_tools.demo --output $(DEMO_OUTPUT)
