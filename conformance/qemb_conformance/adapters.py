@@ -13,6 +13,9 @@ from qemb_conformance.strict_json import Json, JsonError, parse
 if TYPE_CHECKING:
     from pathlib import Path
 
+_SHOWN = 80
+"""Characters of a bad output that are shown."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -25,10 +28,6 @@ class Outcome:
     complaint: str = ""
     """What it wrote to standard error, both ends of it."""
     timed_out: bool = False
-
-
-_SHOWN = 80
-"""Characters of a bad output that are shown."""
 
 
 class Adapter(Protocol):

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 _SHOWN = 3
 """Requirements shown of a case."""
 _VALUES = frozenset({"LIN", "COD", "PRO", "DEC", "IEE", "SCL", "PCK"})
+"""Parts of the specification whose requirements are about how values are computed."""
 _OF_VALUES = frozenset({"quantization", "vectors", "norms", "subword_vectors"})
+"""Keys of the answer that they bear on."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Clause:
 def find_clauses(corpus: Path, requirements: Sequence[str], keys: Iterable[str]) -> list[Clause]:
     """What a failure is about: rows of PROTOCOL.md for the keys that differ, then requirements of the case.
 
-    Requirements that are about values only, `_VALUES`, are left out where nothing differs that comes of values.
+    Requirements about values are left out where only keys differ that have nothing to do with them.
     """
     different = list(dict.fromkeys(keys))
     if different and not _OF_VALUES.intersection(different):

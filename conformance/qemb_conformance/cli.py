@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from qemb_conformance.judging import Result
 
-
 _ENCODER = ", encoder"
 
 
@@ -84,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
             command_line(command)  # what is wrong with it, before anything else
     if not arguments.random and (arguments.seed is not None or arguments.keep):
         raise UsageError("--seed and --keep go with --random N")
+    if arguments.keep and Path(arguments.keep).is_file():
+        raise UsageError(f"--keep takes a folder; {arguments.keep} is a file")
     for path in (arguments.junit, arguments.json, arguments.badge):
         if path:
             reports.check_place(Path(path))

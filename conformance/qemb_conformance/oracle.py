@@ -21,7 +21,7 @@ _importing = threading.Lock()
 
 @dataclass(frozen=True)
 class Refusal:
-    """What `spec-decoder` says of a file that does not conform, or that it cannot read."""
+    """What `spec-decoder` says of a file that does not conform."""
 
     code: str
     requirement: str = ""
@@ -48,10 +48,8 @@ class Oracle:
             return cast("dict[str, Json]", self._module.answer(data))
         except self._module.Rejected as error:
             return Refusal(error.code, error.requirement)
-        except self._module.Unsupported as error:
-            return Refusal(f"unsupported {error.feature}")
-        except ImportError as error:
-            raise UsageError(f"spec-decoder needs the package {error.name}: pip install {error.name}") from error
+        except self._module.Unsupported as error:  # it leaves nothing out but what it cannot import
+            raise UsageError("spec-decoder needs the package zstandard: pip install zstandard") from error
 
     def recompute(self, case: Case) -> dict[str, Json] | None:
         """The answer of a case of the corpus in full; None where it cannot be had."""

@@ -29,10 +29,11 @@ MAX_COMPLAINT = 1 << 14
 """Bytes of standard error that are kept, half of them the first and half the last."""
 _CHUNK = 1 << 16
 _POLL = 0.05
-_QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""")
-_FOR_A_SHELL = re.compile(r"[<>|]|&&|^\s*[A-Za-z_]\w*=")
 _GRACE = 2.0
 """Seconds to wait for output that has been written already, once the process has ended."""
+_QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""")
+_FOR_A_SHELL = re.compile(r"[<>|]|&&|^\s*[A-Za-z_]\w*=")
+"""What, outside of quotes, means something to a shell alone."""
 
 
 @dataclass(frozen=True)

@@ -327,6 +327,7 @@ def test_reports(run, adapter, tmp_path):
         (["--decoder", RIGHT, "--jobs", "0"], "--jobs: 0 is not 1 or more"),
         (["--decoder", RIGHT, "--random", "x"], "--random: 'x' is no whole number"),
         (["--decoder", RIGHT, "--seed", "1"], "--seed and --keep go with --random N"),
+        (["--decoder", RIGHT, "--random", "1", "--keep", RIGHT.split()[1]], "--keep takes a folder"),
         (["--decoder", "no-shell < x"], "'<' means nothing"),
         (["--decoder", RIGHT, "--json", "/nowhere/x.json"], "its folder is not there"),
         (["--decoder", RIGHT, "--only", "linear"], "an id is such as valid/bases/linear"),
@@ -541,6 +542,13 @@ def test_a_bare_clone_is_enough(tmp_path):
     done = subprocess.run(command[:4], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "conformance: the reference codec is not installed here: name a decoder with --decoder\n"
+
+
+def test_random_files_need_a_package(tmp_path):
+    command = [sys.executable, "-S", "-E", CORPUS / "run.py", "--decoder", f"python -S -E {SPEC}", "--random", "9"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    said = "conformance: spec-decoder needs the package zstandard: pip install zstandard\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 
 def test_it_is_a_command_of_qemb(tmp_path):
