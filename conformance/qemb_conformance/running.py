@@ -65,8 +65,8 @@ class Run:
 
     @property
     def good(self) -> bool:
-        """Whether nothing failed but what was expected to, all of which did."""
-        return not (self.failures or self.rotten or self.broken)
+        """Whether something was asked, and nothing failed but what was expected to, all of which did."""
+        return not (self.failures or self.rotten or self.broken) and bool(self.asked or not self.results)
 
 
 class Worker(Protocol):

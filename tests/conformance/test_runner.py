@@ -236,6 +236,13 @@ def test_what_was_not_asked_is_no_point(run, adapter, tmp_path):
     assert json.loads((tmp_path / "badge.json").read_text())["message"] == "0/1"
 
 
+def test_an_implementation_of_nothing_is_not_good(run, adapter):
+    lacking = adapter("answer, code = {'unsupported': 'product'}, 2")
+    code, out, _ = run("--decoder", lacking, "--only", "valid/product/*", "--profile", "core")
+    assert code == 1
+    assert re.search(r"FAILED: 0 of 0 asked pass \(\d+ not asked\)", out)
+
+
 # --- expected failures ------------------------------------------------------------------------------------------------
 
 
