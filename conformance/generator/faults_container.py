@@ -269,11 +269,13 @@ def padding_after_the_last_section(file):
 @fault("invalid.trailing_bytes", noughts, "TAB-09")
 def no_sections(file):
     file.set(section_count=0, table_crc=0)
+    file.touched |= {(section.kind, None) for section in file.sections}
 
 
 @fault("invalid.missing_section", noughts, "SEC-01", "QUAN", also="HDR-02 HDR-10")
 def a_header_alone(file):
     file.set(section_count=0, table_crc=0, file_size=64)
+    file.touched |= {(section.kind, None) for section in file.sections}
     file.cut(64)
 
 

@@ -8,7 +8,7 @@ import struct
 import rawfile
 from bases import SPLIT_ROWS, TOKENS, codebook, decimal, digits, ieee, linear, product, split, trellis, whole
 from fault import data, fault, place
-from rawfile import EMPTY
+from rawfile import CRITICAL, EMPTY
 
 INFINITY, NAN, LEAST = float("inf"), float("nan"), 2.0**-149
 
@@ -137,7 +137,7 @@ place("top bit past those of a code in a plane", "invalid.code_padding", "PCK-03
 def bits_past_those_of_a_code_in_the_second_plane(file):
     """Codes of 12 bits, one of them in the second plane."""
     file["QUAN"].data = file["QUAN"].data[:1] + b"\x0c" + file["QUAN"].data[2:]
-    file.add("HIG1", bytes(9) + b"\2")
+    file.insert("HIG1", bytes(9) + b"\2", flags=CRITICAL)
 
 
 place("bits past those of a code in the last plane", "invalid.code_padding", "PCK-03", digits, "HIG3", 0, b"\x20")
