@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qemb import layout, quantization, subword, transform
-from qemb.checksum import crc32c
-from qemb.errors import InvalidError, LimitError, MalformedError
+from qemb.errors import InvalidError, LimitError
 from qemb.layout import KINDS, Codec
 from qemb.vocabulary import MAX_INDEXED, offset_dtype
 
@@ -70,13 +69,7 @@ def _check_structure_section(container: Container, section: Section) -> None:
         )
     if section.raw_size != size:
         raise _bad_size(section, size)
-    if crc32c(container.stored(section)) != section.crc:
-        raise MalformedError(
-            "malformed.section_checksum",
-            "the bytes of this section are damaged: fetch the file again",
-            where=section.where,
-            offset=section.offset,
-        )
+    container.check_section(section)
 
 
 def _check_sizes(container: Container, q: quantization.Quantization) -> None:
