@@ -109,13 +109,15 @@ class Choice:
         """The exceptions of the rows that are kept, in their new order."""
         entries = container.array("EXCP", EXCEPTION)
         dim = container.header.dim
-        place = np.full(container.header.rows, -1, np.int64)
-        place[self.rows] = np.arange(len(self.rows))
         old, column = np.divmod(entries["position"].astype(np.int64), dim)
-        new = place[old]
-        kept = entries[new >= 0].copy()
-        kept["position"] = (new * dim + column)[new >= 0]
-        return np.asarray(kept[np.argsort(kept["position"], kind="stable")])
+        # a row may be kept more than once; those of a row follow one another, and ascend
+        begins, ends = (np.searchsorted(old, self.rows, side) for side in ("left", "right"))
+        counts = ends - begins
+        new = np.repeat(np.arange(len(self.rows)), counts)
+        source = np.repeat(begins - (np.cumsum(counts) - counts), counts) + np.arange(len(new))
+        kept = entries[source].copy()
+        kept["position"] = new * dim + column[source]
+        return np.asarray(kept)
 
 
 def _add(writer: ContainerWriter, kind: str, pieces: Iterable[bytes | NDArray[np.uint8]], frame_size: int) -> None:

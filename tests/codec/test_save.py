@@ -94,3 +94,33 @@ def test_damage_is_not_passed_on(tmp_path):
         emb.save(tmp_path / "b.qemb")
     assert (tmp_path / "b.qemb").read_bytes() == b"precious"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("base", RAW, ids=lambda base: base.__name__)
+def test_rows_are_kept_in_any_order_and_more_than_once(tmp_path, base):
+    (tmp_path / "in.qemb").write_bytes(base().build())
+    with qemb.open(tmp_path / "in.qemb") as before:
+        chosen = [*range(len(before)), *range(len(before))][::-1]
+        before.save(tmp_path / "out.qemb", rows=chosen, tokens=[f"word {n}" for n in range(len(chosen))])
+        with qemb.open(tmp_path / "out.qemb") as after:
+            after.verify()
+            assert list(after) == [f"word {n}" for n in range(len(chosen))]
+            assert after.matrix(0, len(after)).tobytes() == before.rows(chosen).tobytes()
+            buckets = before.matrix(len(before), before.total_rows)
+            assert after.matrix(len(after), after.total_rows).tobytes() == buckets.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("rows", "tokens", "message"),
+    [
+        ([4], ["x"], "a row to keep is not one of 4 tokens"),
+        ([-1], ["x"], "a row to keep is not one of 4 tokens"),
+        ([0, 1], ["x"], "1 tokens for 2 rows"),
+        ([0, 0], None, "came before"),
+    ],
+)
+def test_rows_that_cannot_be_kept(tmp_path, rows, tokens, message):
+    target = tmp_path / "out.qemb"
+    with qemb.open(bases.linear().build()) as emb, pytest.raises(qemb.InvalidError, match=message):
+        emb.save(target, rows=rows, tokens=tokens)
+    assert not target.exists()
