@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from qemb.search import unit
 from qemb_tools.interface import Batch, Source, UsageError, batch_rows
+from qemb_tools.matrix import float32
 from qemb_tools.stream import open_bytes
 from qemb_tools.tokens import show
 
@@ -190,7 +192,7 @@ class EditedSource(Source):
         if edits.merge == "mean":
             batches = self._merged(batches)
         if edits.normalize:
-            batches = (Batch(b.tokens, _normalized(b.vectors), b.counts) for b in batches)
+            batches = (Batch(b.tokens, float32(unit(b.vectors)), b.counts) for b in batches)
         return batches
 
     def keep(
@@ -275,13 +277,6 @@ class EditedSource(Source):
                 yield Batch(part, rows, np.array(counts[start : start + step], np.uint64) if counted else None)
         if sums:
             self.notes.append(f"tokens whose rows were merged into their mean: {len(sums):,}")
-
-
-def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    rows = vectors.astype(np.float64)
-    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    norms[norms == 0] = 1
-    return np.asarray(rows / norms[:, None], np.float32)
 
 
 def read_words(path: str) -> frozenset[bytes]:
