@@ -133,7 +133,7 @@ def test_what_cannot_be_quantized_is_refused(tmp_path, value):
 def test_batches_and_threads_make_no_difference(tmp_path, monkeypatch):
     matrix = normal(5000, 30)
     qemb.write(tmp_path / "whole.qemb", tokens(5000), matrix, bits=3, compress=True)
-    monkeypatch.setattr(shipped, "count_threads", lambda: 1)
+    monkeypatch.setenv("QEMB_THREADS", "1")
     monkeypatch.setattr(shipped, "_LANES", 300)
     with qemb.Writer(tmp_path / "parts.qemb", dim=30, bits=3, compress=True) as writer:
         for low in range(0, 5000, 901):
@@ -146,7 +146,7 @@ def test_numba_gives_the_same_file(tmp_path, monkeypatch):
     matrix = normal(5000, 60)
     matrix[17] = 0
     for name, switch in (("numba.qemb", "1"), ("numpy.qemb", "0")):
-        monkeypatch.setenv("QEMB_NUMBA", switch)
+        monkeypatch.setenv("QEMB_JIT", switch)
         qemb.write(tmp_path / name, tokens(5000), matrix, bits=4, compress=True)
     assert (tmp_path / "numba.qemb").read_bytes() == (tmp_path / "numpy.qemb").read_bytes()
 

@@ -138,7 +138,7 @@ def test_more_effort_is_less_error(tmp_path):
 def test_the_same_file_in_batches_and_without_numba(tmp_path, monkeypatch):
     matrix = normal(70, 4500)
     qemb.write(tmp_path / "whole.qemb", tokens(4500), matrix, bits=2, effort=1)
-    monkeypatch.setenv("QEMB_NUMBA", "0")
+    monkeypatch.setenv("QEMB_JIT", "0")
     with qemb.Writer(tmp_path / "parts.qemb", dim=70, bits=2, effort=1) as writer:
         for low in range(0, 4500, 700):
             writer.append(tokens(4500)[low : low + 700], matrix[low : low + 700])

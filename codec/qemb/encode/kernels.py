@@ -5,31 +5,21 @@ The inner loops run over lanes, rows side by side, on slices taken before them: 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 
 from qemb.encode.viterbi import FAR, RENORMALIZE
+from qemb.jit import kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 LANES = 128
 """Rows side by side. A constant, so that inner loops leave no rest; 64 are a third slower, 256 no faster."""
 
 
-def _kernel(function: Callable[..., None]) -> Any:  # noqa: ANN401
-    """Compile without the GIL, and keep the machine code where there is a folder for it."""
-    try:
-        return numba.njit(function, nogil=True, error_model="numpy", cache=True)
-    except RuntimeError:  # nowhere to write
-        return numba.njit(function, nogil=True, error_model="numpy")
-
-
-@_kernel
+@kernel
 def _forward(
     values: NDArray[np.float32],
     subsets: NDArray[np.float32],
@@ -74,7 +64,7 @@ def _forward(
                     after[register, lane] -= least
 
 
-@_kernel
+@kernel
 def _back(register: NDArray[np.int64], decisions: NDArray[np.uint8], registers: NDArray[np.int64]) -> None:
     half = decisions.shape[1]
     at = register.copy()
@@ -86,7 +76,7 @@ def _back(register: NDArray[np.int64], decisions: NDArray[np.uint8], registers: 
             before[lane] = at[lane]
 
 
-@_kernel
+@kernel
 def _choose(
     values: NDArray[np.float32],
     subsets: NDArray[np.float32],
@@ -125,7 +115,7 @@ class NumbaSteps:
         return np.empty((steps, registers // 2, lanes), np.uint8)
 
 
-@_kernel
+@kernel
 def _forward_integers(
     values: NDArray[np.float32],
     order: NDArray[np.int64],
@@ -155,7 +145,7 @@ def _forward_integers(
                 decision[lane] = high < low
 
 
-@_kernel
+@kernel
 def search_integers(
     values: NDArray[np.float32], seam: NDArray[np.int64], classes: NDArray[np.int64], codes: NDArray[np.uint16]
 ) -> None:

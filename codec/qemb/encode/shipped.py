@@ -8,7 +8,6 @@ code, depending on the codes before.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,11 @@ import numpy as np
 from qemb.encode.base import need_finite, sample_rows
 from qemb.encode.scaled import ScaledEncoder
 from qemb.encode.split import split, stored_size
-from qemb.encode.viterbi import FAR, count_threads, find_kernels
+from qemb.encode.viterbi import FAR, find_kernels
 from qemb.layout import FloatType, Group, Level
 from qemb.packing import packed_size
 from qemb.quantization import Quantization, float_dtype
+from qemb.threads import for_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,8 +186,7 @@ def _search(tile: NDArray[np.float32], units: NDArray[np.float32], classes: NDAr
         else:
             kernels.search_integers(values, np.arange(-_SEAM, _SEAM) % dim, classes, codes[part])
 
-    with ThreadPoolExecutor(count_threads()) as pool:
-        list(pool.map(work, range(0, rows, lanes)))
+    for_each(work, range(0, rows, lanes))
     return codes
 
 

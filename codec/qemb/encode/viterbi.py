@@ -6,14 +6,14 @@ runs it: numpy here, or the kernels of `qemb.encode.kernels`, which need numba a
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from qemb import jit
+from qemb.threads import count_threads, for_each
 from qemb.transform import splitmix64
 
 if TYPE_CHECKING:
@@ -199,11 +199,7 @@ def search(
             part = slice(low, low + lanes)
             codes[:, part], levels[:, part] = block.search(values[:, part])
 
-    if workers > 1:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(work, range(workers)))
-    elif workers:
-        work(0)
+    for_each(work, range(workers))
     return codes, levels
 
 
@@ -214,22 +210,12 @@ def _steps(work: int) -> Steps:
 
 
 def find_kernels(work: int) -> ModuleType | None:
-    """`qemb.encode.kernels` where it pays for so many values and numba is there; ``QEMB_NUMBA=0`` keeps it away."""
-    if work < WORTH_NUMBA or os.environ.get("QEMB_NUMBA") == "0":
+    """`qemb.encode.kernels` where it pays for so many values and numba is there."""
+    if work < WORTH_NUMBA or not jit.load():
         return None
-    try:
-        from qemb.encode import kernels
-    except ImportError:
-        return None
+    from qemb.encode import kernels
+
     return kernels
-
-
-def count_threads() -> int:
-    """Threads that this process may run at once."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
 
 
 class NumpySteps:

@@ -99,7 +99,7 @@ def run(report: Report, *, widths: Sequence[int], only: Sequence[str] = (), rows
 
 
 def _child(kernels: str, what: list[Any]) -> list[float] | str:
-    environment = os.environ | {"QEMB_NUMBA": "1" if kernels == "numba" else "0"}
+    environment = os.environ | {"QEMB_JIT": "1" if kernels == "numba" else "0"}
     result = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", _CODE, json.dumps(what)], capture_output=True, text=True, check=False, env=environment
     )
