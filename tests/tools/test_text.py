@@ -210,6 +210,27 @@ def test_many_blocks_read_as_one(read, write, monkeypatch, same_floats):
         same_floats(table.vectors, matrix)
 
 
+@pytest.mark.parametrize("few", [0, 1 << 12])
+def test_unusual_lines_among_many_are_rows_in_their_place(read, write, monkeypatch, same_floats, few):
+    monkeypatch.setattr(text, "FEW", few)
+    matrix = np.random.default_rng(6).normal(size=(500, 7)).astype(np.float32)
+    words = [f"w{i}" for i in range(500)]
+    words[1], words[250], words[499] = "New York", "", "a\x0bb"
+    lines = [f"{word} {' '.join(map(str, row))}\n" for word, row in zip(words, matrix, strict=True)]
+    lines.insert(300, "\n")
+    lines.insert(400, "short 1 2\n")
+    path = write("".join(lines).encode())
+    assert "line 401" in refused(read, path)
+    table = read(path, skip_bad=True)
+    assert table.words == words
+    same_floats(table.vectors, matrix)
+    assert table.notes == [
+        "tokens with spaces in them: 1, the first 'New York' in line 2",
+        "blank lines passed over: 1",
+        "bad rows left out: 1, the first in line 401: the row has 2 numbers, not 7",
+    ]
+
+
 def test_numbers_round_as_python_does(read, write, same_floats):
     rng = np.random.default_rng(11)
     digits = [f"{x:.{p}g}" for x in rng.normal(size=300) * 10.0 ** rng.integers(-40, 30, 300) for p in (1, 5, 9, 17)]

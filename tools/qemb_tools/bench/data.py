@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qemb_tools.decimals import parse_decimals
+from qemb_tools.decimals import parse_floats
 from qemb_tools.formats import open_source
 from qemb_tools.interface import ReadOptions
 
@@ -148,7 +148,7 @@ def _printed(places: Places, name: str, title: str, file: str, form: bytes) -> T
     """A table of the folder, each value printed and read again."""
     table = places.table(file)
     text = b" ".join(form % value for value in table.vectors.reshape(-1).tolist())
-    vectors = parse_decimals(text).reshape(table.vectors.shape)
+    vectors = parse_floats(text).reshape(table.vectors.shape)
     return replace(table, name=name, title=title, vectors=vectors, source=f"{file} printed with {form.decode()}")
 
 
