@@ -7,6 +7,7 @@ import math
 import mmap
 import os
 import stat
+import threading
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -49,7 +50,7 @@ class Container:
         self._map: mmap.mmap | None = None
         self._data: NDArray[np.uint8] | None = None
         self._frame_tables: dict[str, NDArray[Any]] = {}
-        self._last_frames: dict[str, tuple[int, NDArray[np.uint8]]] = {}
+        self._last_frames = threading.local()  # each thread reads on somewhere else
         if isinstance(source, bytes | bytearray | memoryview):
             self.name = "<bytes>"
             data = np.frombuffer(source, np.uint8)
@@ -91,7 +92,7 @@ class Container:
         """Let go of the map; arrays that still look into it keep it alive until they go."""
         self._data = None
         self._frame_tables.clear()
-        self._last_frames.clear()
+        self._last_frames = threading.local()
         if self._map is not None:
             with contextlib.suppress(BufferError):  # a view is still out: the map closes with the last of them
                 self._map.close()
@@ -180,7 +181,8 @@ class Container:
 
     def _frame(self, section: Section, number: int) -> NDArray[np.uint8]:
         """One decoded frame; the last one of each section is kept, since rows are mostly read in order."""
-        kept = self._last_frames.get(section.kind)
+        last_frames: dict[str, tuple[int, NDArray[np.uint8]]] = self._last_frames.__dict__
+        kept = last_frames.get(section.kind)
         if kept is not None and kept[0] == number:
             return kept[1]
         entry = self._frame_table(section)[number]
@@ -193,7 +195,7 @@ class Container:
             )
         raw_size = min(section.frame_size, section.raw_size - number * section.frame_size)
         frame = stored if len(stored) == raw_size else decompress(stored, raw_size, where, start)
-        self._last_frames[section.kind] = (number, frame)
+        last_frames[section.kind] = (number, frame)
         return frame
 
 

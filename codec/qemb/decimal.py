@@ -40,8 +40,8 @@ class DecimalLevels:
         self._table: NDArray[np.float32] | None = None
         self._asked = 0
 
-    def values(self, codes: NDArray[Any]) -> NDArray[np.float32]:
-        """The float32 of each code, shape as ``codes``, which are uint8 to uint32.
+    def values(self, codes: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """The float32 of each code, shape as ``codes``, which are uint8 to uint32; in ``out`` where it is given.
 
         Raises
         ------
@@ -52,15 +52,14 @@ class DecimalLevels:
             self._asked += codes.size
             if self._asked > 2 * self._top:
                 self._table = self._compute(np.arange(2 * self._top + 1, dtype=np.uint32))
+        out = np.empty(codes.shape, np.float32) if out is None else out
+        if codes.size and int(codes.max()) > 2 * self._top:
+            raise InvalidError("invalid.code", f"a code is past {2 * self._top:,}, the last rank", where="section CODE")
         if self._table is None:
-            return self._compute(codes)
-        try:
-            return np.take(self._table, codes)
-        except IndexError:
-            raise self._past_the_last() from None
-
-    def _past_the_last(self) -> InvalidError:
-        return InvalidError("invalid.code", f"a code is past {2 * self._top:,}, the last rank", where="section CODE")
+            out[...] = self._compute(codes)
+        else:
+            np.take(self._table, codes, out=out, mode="clip")
+        return out
 
     def _compute(self, codes: NDArray[Any]) -> NDArray[np.float32]:
         flat = np.ascontiguousarray(codes).reshape(-1)
@@ -70,8 +69,6 @@ class DecimalLevels:
         return out.reshape(codes.shape)
 
     def _compute_block(self, codes: NDArray[Any]) -> NDArray[np.float32]:
-        if codes.size and int(codes.max()) > 2 * self._top:
-            raise self._past_the_last()
         rank = codes.astype(np.int64) - self._top
         magnitude = np.abs(rank)
         steps = np.maximum(magnitude - self._first, 0) // (9 * self._first)

@@ -6,19 +6,21 @@ gets the same bits. ``offset + scale * level`` is a product and a sum, each roun
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from qemb import layout
+from qemb import jit, layout
 from qemb.decimal import DecimalLevels
 from qemb.errors import InvalidError
-from qemb.layout import HIGH_KINDS, Group, IeeeFormat, Level
-from qemb.packing import packed_size, unpack
+from qemb.layout import HIGH_KINDS, FloatType, Group, IeeeFormat, Level
+from qemb.packing import unpack
 from qemb.quantization import Quantization, float_dtype
+from qemb.threads import for_each
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
@@ -29,6 +31,10 @@ Selection = slice | np.ndarray
 
 TILE_VALUES = 1 << 16
 """Values decoded at a time: a float32 tile of a quarter of a megabyte stays in the cache of one core."""
+_PART = 16
+"""Tiles that a thread takes at a time; what is no larger stays on one thread."""
+_NO_SCALE, _NO_OFFSET = np.full((1, 1), 1, np.float32), np.full((1, 1), -0.0, np.float32)
+"""What changes no value, not even -0, where a kernel wants a scale and an offset."""
 
 
 class Sections(Protocol):
@@ -74,59 +80,83 @@ class Decoder:
         self.dim = dim
         self.codes_per_row = quantization.codes_per_row(dim)
         self._decimal = DecimalLevels(quantization)
-        self._tables: tuple[NDArray[Any], int] | None = None
+        q = quantization
+        scalar = q.level in (Level.LINEAR, Level.CODEBOOK) and q.bits <= 8 and not q.high_planes
+        trellis = q.level == Level.CODEBOOK and q.window > q.bits
+        self._is_int8 = scalar and q.level == Level.LINEAR and (q.bits, q.step, q.bias) == (8, 1, 0)
+        self._fills_bytes = scalar and not trellis and 8 % q.bits == 0 and dim * q.bits % 8 == 0
+        self._has_kernel = scalar and not self._fills_bytes  # what fills bytes evenly is as quick in numpy
+        self._kernel: Callable[..., None] | None = None
+        self._shared: dict[str, NDArray[np.float32]] = {}
         self._vectors: NDArray[np.float32] | None = None
         self._exceptions: tuple[NDArray[np.uint64], NDArray[np.uint32]] | None = None
 
     def release(self) -> None:
         """Let go of the map, as `qemb.Embedding.close` needs it."""
-        self._tables = self._vectors = self._exceptions = None
+        self._vectors = self._exceptions = None
 
     # --- rows -------------------------------------------------------------------------------------------------------
 
     def rows(self, start: int, stop: int, out: NDArray[np.float32]) -> NDArray[np.float32]:
         """Decode rows ``start`` to ``stop`` into ``out``, float32, shape (stop - start, dim), a tile at a time."""
-        step = max(1, TILE_VALUES // self.dim)
-        for low in range(start, stop, step):
-            high = min(low + step, stop)
-            self._decode(slice(low, high), high - low, out[low - start : high - start])
+        self._fill(lambda low, high: slice(start + low, min(start + high, stop)), out)
         return out
 
     def gather(self, indices: NDArray[np.int64], out: NDArray[np.float32]) -> NDArray[np.float32]:
         """Decode the rows of the numbers given into ``out``, float32, shape (n, dim)."""
-        step = max(1, TILE_VALUES // self.dim)
-        for low in range(0, len(indices), step):
-            part = indices[low : low + step]
-            self._decode(part, len(part), out[low : low + len(part)])
+        self._fill(lambda low, high: indices[low:high], out)
         return out
 
+    def _fill(self, select: Callable[[int, int], Selection], out: NDArray[np.float32]) -> None:
+        """Decode the rows that ``select`` names into ``out``, tile by tile, large tables on several threads."""
+        count = len(out)
+        step = max(1, TILE_VALUES // self.dim)
+        if self._has_kernel and self._kernel is None and jit.ready():
+            from qemb.kernels import decode_scalars
+
+            self._kernel = decode_scalars
+
+        def work(first: int) -> None:
+            for low in range(first, min(first + _PART * step, count), step):
+                high = min(low + step, count)
+                self._decode(select(low, high), high - low, out[low:high])
+
+        if count <= _PART * step:
+            work(0)
+        elif self._has_kernel and self._kernel is None:
+            with jit.spent():
+                for_each(work, range(0, count, _PART * step))
+        else:
+            for_each(work, range(0, count, _PART * step))
+
     def _decode(self, rows: Selection, count: int, out: NDArray[np.float32]) -> None:
-        q = self.quantization
         # a product past the largest float32 is infinity, as the specification says; NaN comes out of damaged scales
         with np.errstate(over="ignore", invalid="ignore"):
-            levels = self._levels(rows, count)
-            if q.scale_group != Group.NONE:
-                np.multiply(levels, self._grouped("SCAL", rows, count), out=out)
+            scales, scale_block = self._factors("SCAL", rows, count)
+            offsets, offset_block = self._factors("OFFS", rows, count)
+            if self._kernel is not None:
+                self._decode_by(self._kernel, rows, count, (scales, scale_block, offsets, offset_block), out)
             else:
-                out[...] = levels
-            if q.offset_group != Group.NONE:
-                np.add(out, self._grouped("OFFS", rows, count), out=out)
+                self._put_levels(rows, count, out)
+                if scales is not None:
+                    np.multiply(out, self._broadcast(scales, scale_block), out=out)
+                if offsets is not None:
+                    np.add(out, self._broadcast(offsets, offset_block), out=out)
             if self.transform is not None:
                 self.transform.apply(out)
 
-    def _levels(self, rows: Selection, count: int) -> NDArray[np.float32]:
+    def _put_levels(self, rows: Selection, count: int, out: NDArray[np.float32]) -> None:
         q = self.quantization
         match q.level:
             case Level.LINEAR | Level.CODEBOOK:
-                return self._scalar_levels(rows, count)
+                self._put_scalar_levels(rows, count, out)
             case Level.PRODUCT:
-                return self._product_levels(rows, count)
+                out[...] = self._product_levels(rows, count)
             case Level.DECIMAL:
-                values = self._decimal.values(self.codes(rows, count))
-                self._put_exceptions(rows, values)
-                return values
+                self._decimal.values(self.codes(rows, count), out)
+                self._put_exceptions(rows, out)
             case Level.IEEE:
-                return decode_ieee(self.codes(rows, count), q.format)
+                out[...] = decode_ieee(self.codes(rows, count), q.format)
 
     # --- codes ------------------------------------------------------------------------------------------------------
 
@@ -156,39 +186,51 @@ class Decoder:
 
     # --- levels -----------------------------------------------------------------------------------------------------
 
-    def _scalar_levels(self, rows: Selection, count: int) -> NDArray[np.float32]:
+    def _put_scalar_levels(self, rows: Selection, count: int, out: NDArray[np.float32]) -> None:
         q = self.quantization
         if q.level == Level.CODEBOOK and q.window > q.bits:
-            table, _ = self._level_tables()
             # no state is past the table; "clip" spares looking, and half the time
-            return np.take(table, trellis_states(self.codes(rows, count), q), mode="clip")
-        if q.high_planes or q.bits == 16:
-            return np.take(self._level_tables()[0], self.codes(rows, count))
-        packed = self.packed(rows, count, "CODE", q.row_stride)
-        if q.level == Level.LINEAR and q.bits == 8 and q.step == 1 and q.bias == 0:
-            return packed[:, : self.dim].view(np.int8).astype(np.float32)
-        table, per_byte = self._level_tables()
-        if per_byte > 1:
-            packed = packed[:, : packed_size(self.dim, q.bits)]
-            return np.take(table, packed, axis=0).reshape(count, -1)[:, : self.dim]
-        return np.take(table, unpack(packed, self.dim, q.bits))
+            np.take(self._levels, trellis_states(self.codes(rows, count), q), out=out, mode="clip")
+        elif self._is_int8:
+            out[...] = self.packed(rows, count, "CODE", q.row_stride)[:, : self.dim].view(np.int8)
+        elif self._fills_bytes:
+            packed = self.packed(rows, count, "CODE", q.row_stride)[:, : self.dim * q.bits // 8]
+            np.take(self._byte_levels, packed, axis=0, out=out.reshape(*packed.shape, 8 // q.bits), mode="clip")
+        else:
+            np.take(self._levels, self.codes(rows, count), out=out, mode="clip")
 
-    def _level_tables(self) -> tuple[NDArray[np.float32], int]:
-        """Levels by state, float32; where codes fill bytes evenly, all the levels of a byte, shape (256, n), and n."""
-        if self._tables is None:
-            q = self.quantization
-            if q.level == Level.LINEAR:
-                half = 1 << (q.bits - 1)
-                signed = (np.arange(1 << q.bits, dtype=np.int64) + half) % (2 * half) - half
-                table = (signed * q.step - q.bias).astype(np.float32)
-            else:
-                table = self.container.array("LEVL", "<i1").astype(np.float32)
-            per_byte = 8 // q.bits if q.bits in (1, 2, 4) and len(table) == 1 << q.bits and not q.high_planes else 1
-            if per_byte > 1:
-                every = np.arange(256, dtype=np.uint8)[:, None]
-                table = table[unpack(every, per_byte, q.bits)]
-            self._tables = np.ascontiguousarray(table), per_byte
-        return self._tables
+    @cached_property
+    def _levels(self) -> NDArray[np.float32]:
+        """Levels by state, float32."""
+        q = self.quantization
+        if q.level == Level.LINEAR:
+            half = 1 << (q.bits - 1)
+            signed = (np.arange(1 << q.bits, dtype=np.int64) + half) % (2 * half) - half
+            return np.asarray(signed * q.step - q.bias, np.float32)
+        return np.asarray(self.container.array("LEVL", "<i1"), np.float32)
+
+    @cached_property
+    def _byte_levels(self) -> NDArray[np.float32]:
+        """Where codes fill bytes evenly: the levels of each byte, shape (256, codes in a byte)."""
+        bits = self.quantization.bits
+        return np.take(self._levels, unpack(np.arange(256, dtype=np.uint8)[:, None], 8 // bits, bits))
+
+    def _decode_by(
+        self,
+        kernel: Callable[..., None],
+        rows: Selection,
+        count: int,
+        factors: tuple[NDArray[np.float32] | None, int, NDArray[np.float32] | None, int],
+        out: NDArray[np.float32],
+    ) -> None:
+        q = self.quantization
+        packed = self.packed(rows, count, "CODE", q.row_stride)
+        packed.flags.writeable = False  # of one type, wherever it comes from: a kernel is compiled for each
+        memory = q.window - q.bits if q.shift else 0
+        scales, scale_block, offsets, offset_block = factors
+        scales = _NO_SCALE if scales is None else scales
+        offsets = _NO_OFFSET if offsets is None else offsets
+        kernel(packed, q.bits, self._levels, memory, q.shift, scales, scale_block, offsets, offset_block, out)
 
     def _product_levels(self, rows: Selection, count: int) -> NDArray[np.float32]:
         q = self.quantization
@@ -219,27 +261,38 @@ class Decoder:
 
     # --- scales and offsets -----------------------------------------------------------------------------------------
 
-    def _grouped(self, kind: str, rows: Selection, count: int) -> NDArray[np.float32]:
-        """Scales (or offsets) of rows as float32, in a shape that broadcasts to (count, dim)."""
+    def _factors(self, kind: str, rows: Selection, count: int) -> tuple[NDArray[np.float32] | None, int]:
+        """Scales (or offsets) of rows and how many values share each: float32, shape (count or 1, parts of a row)."""
         q = self.quantization
         group, element, block = (
             (q.scale_group, q.scale_type, q.scale_block)
             if kind == "SCAL"
             else (q.offset_group, q.offset_type, q.offset_block)
         )
-        name = float_dtype(element)
         match group:
+            case Group.NONE:
+                return None, self.dim
             case Group.ROW:
-                return self._elements(kind, rows, count, name, 1)
+                return self._elements(kind, rows, count, element, 1), self.dim
             case Group.BLOCK:
-                blocks = -(-self.dim // block)
-                return np.repeat(self._elements(kind, rows, count, name, blocks), block, axis=1)[:, : self.dim]
+                return self._elements(kind, rows, count, element, -(-self.dim // block)), block
             case _:
-                return self.container.array(kind, name).astype(np.float32)
+                shared = self._shared.get(kind)
+                if shared is None:
+                    shared = self.container.array(kind, float_dtype(element)).astype(np.float32).reshape(1, -1)
+                    self._shared[kind] = shared
+                return shared, self.dim if group == Group.TABLE else 1
 
-    def _elements(self, kind: str, rows: Selection, count: int, name: str, per_row: int) -> NDArray[np.float32]:
-        stride = np.dtype(name).itemsize * per_row
-        return np.ascontiguousarray(self.packed(rows, count, kind, stride)).view(name).astype(np.float32)
+    def _elements(
+        self, kind: str, rows: Selection, count: int, element: FloatType, per_row: int
+    ) -> NDArray[np.float32]:
+        name = float_dtype(element)
+        packed = self.packed(rows, count, kind, np.dtype(name).itemsize * per_row)
+        return np.ascontiguousarray(packed).view(name).astype(np.float32)
+
+    def _broadcast(self, factors: NDArray[np.float32], block: int) -> NDArray[np.float32]:
+        """Factors in a shape that broadcasts to rows of ``dim`` values."""
+        return np.repeat(factors, block, axis=1)[:, : self.dim] if 1 < block < self.dim else factors
 
 
 EXCEPTION = layout.dtype(layout.ExceptionEntry)
@@ -249,17 +302,28 @@ def trellis_states(codes: NDArray[Any], q: Quantization) -> NDArray[np.uint16]:
     """States of every value of rows that are circles, uint16, shape as ``codes``.
 
     The register under the code is a sum over the codes before it, the newest on top. It is built by doubling: what the
-    last 2n codes leave is what the last n leave, and below it what the n before them leave.
+    last 2n codes leave is what the last n leave, and below it what the n before them leave. All rows are gone over as
+    one, each behind as many of its last codes as the register remembers.
     """
     memory = q.window - q.bits
-    remembered = (codes & codes.dtype.type((1 << q.shift) - 1)).astype(np.uint16) << np.uint16(memory - q.shift)
+    count, dim = codes.shape
+    back = -(-memory // q.shift)
+    circles = np.empty((count, back + dim), codes.dtype)
+    circles[:, back:] = codes
+    circles[:, :back] = codes[:, np.arange(-back, 0) % dim]  # more than once round where the row is shorter than that
+    flat = circles.reshape(-1)
+    remembered = flat & codes.dtype.type((1 << q.shift) - 1)
+    remembered = remembered.astype(np.uint8 if memory <= 8 else np.uint16, copy=False)
+    narrow = remembered.dtype.type
+    remembered <<= narrow(memory - q.shift)
     reach = 1
     while reach * q.shift < memory:
-        # np.roll goes round more than once where the row is shorter than the reach
-        remembered |= np.roll(remembered, reach, axis=1) >> np.uint16(q.shift * reach)
+        remembered[reach:] |= remembered[:-reach] >> narrow(q.shift * reach)
         reach *= 2
-    states: NDArray[np.uint16] = np.roll(remembered, 1, axis=1) | codes.astype(np.uint16) << np.uint16(memory)
-    return states
+    states = flat.astype(np.uint16)
+    states <<= np.uint16(memory)
+    states[1:] |= remembered[:-1]
+    return states.reshape(circles.shape)[:, back:]
 
 
 def decode_ieee(codes: NDArray[Any], kind: IeeeFormat) -> NDArray[np.float32]:

@@ -1,11 +1,12 @@
 """Codes of 1 to 32 bits, packed least significant bit first; a row starts on a byte boundary.
 
-Eight codes of b bits fill b bytes, whatever b is, so both directions work on groups of eight codes and need no loop
-over values.
+Neither direction needs a loop over values: packing works on groups of eight codes, which fill as many bytes as a code
+has bits; unpacking looks at each code in a window of 2, 4 or 8 bytes.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,31 +57,43 @@ def unpack(packed: NDArray[np.uint8], count: int, bits: int) -> NDArray[Any]:
     ndarray
         uint8, uint16 or uint32, the smallest that holds a code; for 8 bits a view of what was given.
     """
-    rows = len(packed)
-    packed = packed[:, : packed_size(count, bits)]
-    if bits == 8:
-        return packed
-    if bits in (16, 32):
-        return np.ascontiguousarray(packed).view(f"<u{bits // 8}")
-    groups = -(-count // 8)
-    if packed.shape[1] != groups * bits:
-        whole = np.zeros((rows, groups * bits), np.uint8)
-        whole[:, : packed.shape[1]] = packed
-        packed = whole
-    grouped = packed.reshape(rows, groups, bits)
-    dtype = code_dtype(bits)
-    # five bytes can be needed for 32 bits and a shift; two do for up to 8 bits, and 16-bit arithmetic is quicker
-    wide = np.dtype(np.uint16 if bits <= 8 else np.uint32 if bits <= 24 else np.uint64)
-    out = np.empty((rows, groups, 8), dtype)
-    for position in range(8):
-        byte, shift = divmod(position * bits, 8)
-        values = grouped[:, :, byte].astype(wide)
-        for extra in range(1, packed_size(1, shift + bits)):
-            values |= grouped[:, :, byte + extra].astype(wide) << wide.type(8 * extra)
-        values >>= wide.type(shift)
-        values &= wide.type((1 << bits) - 1)
-        out[:, :, position] = values
-    return out.reshape(rows, groups * 8)[:, :count]
+    if bits in (8, 16, 32):
+        packed = packed[:, : packed_size(count, bits)]
+        return packed if bits == 8 else np.ascontiguousarray(packed).view(f"<u{bits // 8}")
+    if 8 % bits == 0:
+        return _spread(packed[:, : packed_size(count, bits)], bits)[:, :count]
+    # every code lies in a window that begins at the byte in which it begins
+    rows, stride = packed.shape
+    place, shift = _places(count, bits)
+    data = np.zeros(rows * stride + shift.itemsize, np.uint8)
+    data[: rows * stride].reshape(rows, stride)[...] = packed
+    windows = np.ndarray((rows, stride), shift.dtype.newbyteorder("<"), data, strides=(stride, 1))[:, place]
+    codes: NDArray[Any] = windows >> shift
+    codes &= shift.dtype.type((1 << bits) - 1)
+    return codes.astype(code_dtype(bits), copy=False)
+
+
+@lru_cache(maxsize=8)
+def _places(count: int, bits: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Byte in which each code begins, and bit of that byte, in the dtype of a window that holds the code with that."""
+    first = np.arange(count, dtype=np.int64) * bits
+    return first >> 3, (first & 7).astype(np.uint16 if bits <= 9 else np.uint32 if bits <= 25 else np.uint64)
+
+
+def _spread(packed: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Codes of 1, 2 or 4 bits: the halves of each byte are moved apart, and theirs, until each code has a byte."""
+    size = half = 8 // bits
+    codes = packed.astype(f"u{size}")
+    wide = codes.dtype.type
+    while half > 1:
+        half //= 2
+        low = wide(sum(((1 << half * bits) - 1) << at for at in range(0, 8 * size, 16 * half)))
+        high = codes >> wide(half * bits)
+        high &= low
+        high <<= wide(8 * half)
+        codes &= low
+        codes |= high
+    return codes.astype(codes.dtype.newbyteorder("<"), copy=False).view(np.uint8)
 
 
 def stray_bits(packed: NDArray[np.uint8], count: int, bits: int) -> NDArray[np.bool_]:
