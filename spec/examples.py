@@ -199,10 +199,11 @@ def decoding(data: bytes) -> Iterator[str]:
     rows = emb.total_rows
     codes = decoder.codes(slice(0, rows), rows)
     states = trellis_states(codes, q) if q.window > q.bits else codes
-    levels = decoder._scalar_levels(slice(0, rows), rows)
-    scales = np.broadcast_to(decoder._grouped("SCAL", slice(0, rows), rows), (rows, emb.dim))
-    offsets = decoder._grouped("OFFS", slice(0, rows), rows) if q.offset_group else np.zeros(emb.dim, np.float32)
-    offsets = np.broadcast_to(offsets, (rows, emb.dim))
+    levels = decoder._levels[states]
+    scales, offsets = (
+        np.broadcast_to(0 if factors is None else decoder._broadcast(factors, block), (rows, emb.dim))
+        for factors, block in (decoder._factors(kind, slice(0, rows), rows) for kind in ("SCAL", "OFFS"))
+    )
     values = emb.matrix()
     for row in range(rows):
         yield (

@@ -101,13 +101,14 @@ def python(code, *arguments, **options):
 
 
 WRITE = """
-    import sys, numpy as np, qemb
+    import sys, time, numpy as np, qemb
     rng = np.random.default_rng(1)
     with qemb.Writer(sys.argv[1], dim=8, **eval(sys.argv[2])) as writer:
         for batch in range(3):
             writer.append([f"{batch} {row}" for row in range(5000)], rng.normal(size=(5000, 8)))
         print("ready", flush=True)
-        sys.stdin.readline()
+        while True:  # a signal that comes just before a single long wait would not end it
+            time.sleep(0.01)
 """
 
 
