@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, islice, pairwise
 from typing import TYPE_CHECKING, Any, overload
 
 import google_crc32c
@@ -285,33 +285,35 @@ class VocabularyBuilder:
             )
         if data in self._seen:
             return False
+        self._seen.add(data)
         self._take([data])
         return True
 
     def extend(self, tokens: Sequence[str | bytes]) -> bool:
         """Take many tokens at once; False, and nothing taken, where one of them needs the closer look of `add`."""
         try:
-            data = list(map(to_bytes, tokens))
+            data = list(tokens if set(map(type, tokens)) == {bytes} else map(to_bytes, tokens))  # type: ignore[arg-type]
         except UnicodeEncodeError:
             return False
-        new = set(data)
-        if len(new) < len(data) or not new.isdisjoint(self._seen) or max(map(len, data), default=0) > MAX_TOKEN:
+        if max(map(len, data), default=0) > MAX_TOKEN or not self._seen.isdisjoint(data):
+            return False
+        self._seen.update(data)
+        if len(self._seen) != len(self._ends) - 1 + len(data):  # one stands twice among them
+            self._seen.difference_update(data)
             return False
         self._take(data)
         return True
 
     def _take(self, tokens: list[bytes]) -> None:
-        self._seen.update(tokens)
-        for token in tokens if not self.required_features else ():
-            if not token.isascii():
-                try:
-                    token.decode("utf-8")
-                except UnicodeDecodeError:
-                    self.required_features = FEATURE_BYTE_TOKENS
-                    break
-        ends = np.cumsum(np.fromiter(map(len, tokens), np.uint64, len(tokens))) + np.uint64(len(self._bytes))
-        self._ends.frombytes(ends.astype(np.uint64).tobytes())
-        self._bytes += b"".join(tokens)
+        joint = b"".join(tokens)
+        if not self.required_features and not joint.isascii():
+            try:
+                # a newline is never part of a longer sequence, so that what is torn stays torn
+                b"\n".join(tokens).decode()
+            except UnicodeDecodeError:
+                self.required_features = FEATURE_BYTE_TOKENS
+        self._ends.extend(islice(accumulate(map(len, tokens), initial=len(self._bytes)), 1, None))
+        self._bytes += joint
         self._hashes.extend(map(google_crc32c.value, tokens))
 
     def offsets(self) -> NDArray[np.uint32] | NDArray[np.uint64]:
