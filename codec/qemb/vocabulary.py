@@ -292,7 +292,7 @@ class VocabularyBuilder:
     def extend(self, tokens: Sequence[str | bytes]) -> bool:
         """Take many tokens at once; False, and nothing taken, where one of them needs the closer look of `add`."""
         try:
-            data = list(tokens if set(map(type, tokens)) == {bytes} else map(to_bytes, tokens))  # type: ignore[arg-type]
+            data: list[Any] = list(tokens if set(map(type, tokens)) == {bytes} else map(to_bytes, tokens))
         except UnicodeEncodeError:
             return False
         if max(map(len, data), default=0) > MAX_TOKEN or not self._seen.isdisjoint(data):

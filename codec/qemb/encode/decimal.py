@@ -100,7 +100,7 @@ class DecimalEncoder:
         rank += np.multiply(steps, self._decade, dtype=np.float64)
         top = self.quantization.max_rank
         np.minimum(rank, top, out=rank)
-        np.negative(rank, out=rank, where=np.signbit(values))
+        rank = np.where(np.signbit(values), -rank, rank)
         rank += top
         return rank.astype(np.uint32)
 

@@ -29,6 +29,8 @@ _USUAL_LEVEL = 127
 """What most quantizers give to the largest value of a group: tried first."""
 _PROBE = 16
 """Values of a group that are looked at before all of them are."""
+_ULPS = (0, -1, 1, -2, 2)
+"""Steps from a quotient to the float32 that are tried: product and quotient were rounded, by half a unit each."""
 _SAMPLE_ROWS = 4
 """Rows, or columns, that are tried before all: most tables are none of this, and it shows there."""
 
@@ -130,9 +132,11 @@ def find_scales(groups: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]
     largest = np.abs(groups).max(axis=1, initial=0)
     scales = np.where(largest > 0, np.float32(1), np.float32(0)).astype(np.float32)
     left = np.flatnonzero(largest > 0)
+    if not _may_have_scales(groups[left[:_SAMPLE_ROWS]], largest[left[:_SAMPLE_ROWS]]):
+        return scales, False
     for level in (_USUAL_LEVEL, *range(1, _MAX_LEVEL + 1)):
         quotient = largest[left] / np.float32(level)
-        for ulps in (0, -1, 1, -2, 2):  # the product and the quotient were rounded, by half a unit each
+        for ulps in _ULPS:
             scale = (quotient.view(np.int32) + np.int32(ulps)).view(np.float32)[:, None]
             likely = np.flatnonzero(_are_multiples(groups[left, :_PROBE], scale))
             same = likely[_are_multiples(groups[left[likely]], scale[likely])]
@@ -143,9 +147,16 @@ def find_scales(groups: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]
     return scales, not len(left)
 
 
+def _may_have_scales(groups: NDArray[np.float32], largest: NDArray[np.float32]) -> bool:
+    """Whether the first values of each of a few groups are multiples of any scale that is tried: all at once."""
+    quotients = largest[:, None] / np.arange(1, _MAX_LEVEL + 1, dtype=np.float32)
+    scales = (quotients.view(np.int32)[..., None] + np.array(_ULPS, np.int32)).view(np.float32)[..., None]
+    return bool(_are_multiples(groups[:, None, None, :_PROBE], scales).any(axis=(1, 2)).all())
+
+
 def _are_multiples(groups: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArray[np.bool_]:
     same = (_levels(groups, scales) * scales).view(np.uint32) == groups.view(np.uint32)
-    return np.asarray(same.all(axis=1))
+    return np.asarray(same.all(axis=-1))
 
 
 def _levels(values: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArray[np.float32]:
