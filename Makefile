@@ -7,8 +7,8 @@ TORCH := .venv-torch
 DEMO_OUTPUT ?= demo-output
 # -n auto: as many workers as there are cores. `make test PYTEST_ARGS="-x tests/project"` narrows a run.
 PYTEST_ARGS ?= -n auto
-# `make bench BENCH_ARGS="quality --glove glove.txt"` narrows a run; a part is named first
-BENCH_ARGS ?= all
+# `make bench BENCH_ARGS="quality --glove glove.txt"`: another part, on another table; `qemb bench --help` lists them
+BENCH_ARGS ?= speed
 
 # the demo and the tests must not see packages of the machine beside those of .venv
 unexport PYTHONPATH
@@ -32,8 +32,8 @@ test-torch: $(TORCH)/.stamp ## the tests that need torch, in an environment of t
 conformance: $(VENV)/.dev ## build and run every implementation against the corpus
 	$(BIN)/python conformance/run.py --all
 
-bench: $(VENV)/.bench ## print every figure of docs/benchmarks.md; BENCH_ARGS chooses
-	$(BIN)/python -m qemb_tools.bench $(BENCH_ARGS)
+bench: $(VENV)/.bench ## time everything beside others; BENCH_ARGS chooses, `all` prints all of docs/benchmarks.md
+	$(BIN)/qemb bench $(BENCH_ARGS)
 
 check: lint types spec corpus package ## everything but the tests: style, types, spec tables, corpus, packages
 

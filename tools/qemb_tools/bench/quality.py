@@ -133,8 +133,4 @@ def _search(stored: Stored, queries: NDArray[np.float32], rows: NDArray[np.int64
     """Neighbours by a method's own search, the query itself left out."""
     if stored.search is None:
         raise AssertionError("a method gives decoded rows or a search")
-    found = np.asarray(stored.search(queries, K + 1))
-    itself = found == rows[:, None]
-    itself[~itself.any(axis=1), -1] = True  # where the query is not among them, the last one goes
-    near: NDArray[np.int64] = found[~itself].reshape(len(rows), K)
-    return near
+    return recall.without(np.asarray(stored.search(queries, K + 1)), rows)

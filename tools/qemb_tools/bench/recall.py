@@ -51,12 +51,17 @@ def nearest(
 
 
 def _top(scores: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """Positions of the k largest of each row of scores.
+    """Positions of the k largest of each row of scores, the row that each query is left out."""
+    scores[np.arange(len(rows)), rows] = -np.inf
+    return top(scores, k)
+
+
+def top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Positions of the k largest of each row of scores, in no order.
 
     The columns are cut into groups and the largest of each is found, which is one pass at the speed of memory; the k
     largest scores lie in the k groups whose largest is largest, so only those are looked at closely.
     """
-    scores[np.arange(len(rows)), rows] = -np.inf
     count = scores.shape[1]
     groups = count // _STRIPES
     if groups <= k:
@@ -68,6 +73,17 @@ def _top(scores: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> NDArra
     candidates = np.concatenate([candidates, rest], axis=1)
     near = np.argpartition(np.take_along_axis(scores, candidates, axis=1), candidates.shape[1] - k, axis=1)
     return np.take_along_axis(candidates, near[:, candidates.shape[1] - k :], axis=1)
+
+
+def without(found: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What a search for one neighbour more found, the row that each query is left out: shape (queries, k).
+
+    Where the query is not among them, the last one goes.
+    """
+    itself = found == rows[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    near: NDArray[np.int64] = found[~itself].reshape(len(found), found.shape[1] - 1)
+    return near
 
 
 def overlap(truth: NDArray[Any], found: NDArray[Any]) -> float:

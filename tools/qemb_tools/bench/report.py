@@ -76,6 +76,12 @@ def _cell(value: object, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
+def describe_machine(here: dict[str, Any]) -> str:
+    """One line of what `machine` found."""
+    versions = ", ".join(f"{name} {number}" for name, number in here["versions"].items())
+    return f"{here['cpu']}, {here['cores']} cores; Python {here['python']}; {versions}"
+
+
 def machine(packages: Iterable[str]) -> dict[str, Any]:
     """Processor, cores, Python and the versions of those packages that are installed."""
     versions = {"qemb": qemb.__version__}

@@ -1,0 +1,172 @@
+"""Rows as Markdown: tables with bars, and pages whose marked blocks are filled with them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qemb_tools.bench.report import describe_machine, markdown
+from qemb_tools.bench.speed import scale, search, verdict
+from qemb_tools.bench.speed.figures import Figures
+from qemb_tools.bench.speed.lookup import MANY as WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from qemb_tools.bench.report import Row
+
+_UNITS = {"µs": 1e6, "ms": 1e3, "s": 1.0, "MB": 1e-6, "": 1.0}
+_BAR = 24
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_MARK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Which figure of a side stands in a column, and in what unit."""
+
+    title: str
+    what: str
+    unit: str
+    state: str = "warm"
+    threads: int = 1
+    key: str = "median"
+
+    def find(self, rows: Sequence[Row]) -> Row | None:
+        """The row of a side that has the figure."""
+        wanted = {"what": self.what, "state": self.state, "threads": self.threads}
+        return next(
+            (r for r in rows if self.key in r and all(r[name] == value for name, value in wanted.items())), None
+        )
+
+    def cell(self, row: Row | None) -> str:
+        """The figure; a time with its quartiles."""
+        if row is None:
+            return "-"
+        keys = ("median", "low", "high") if self.key == "median" else (self.key,)
+        middle, *around = (_number(row[key] * _UNITS[self.unit]) for key in keys)
+        return f"{middle} ({'–'.join(around)})" if around else middle
+
+
+def _number(value: float) -> str:
+    """Three significant digits, and no exponent."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if value >= 1 and value < 10 else f"{value:.1f}" if value >= 1 else f"{value:.3f}"
+
+
+def bar(value: float, most: float) -> str:
+    """A bar of up to `_BAR` characters, to an eighth of one; never nothing."""
+    eighths = max(1, round(8 * _BAR * value / most)) if most else 1
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def sides(rows: Sequence[Row], columns: Sequence[Column]) -> list[str]:
+    """A table with a line for each side; bars show the first column."""
+    names = list(dict.fromkeys(row["side"] for row in rows))
+    by_side = {name: [row for row in rows if row["side"] == name] for name in names}
+    columns = [column for column in columns if any(column.find(found) for found in by_side.values())]
+    if not columns:
+        return []
+    values = {name: found[columns[0].key] for name in names if (found := columns[0].find(by_side[name])) is not None}
+    names = [name for name in names if name in values]
+    most = max(values.values())
+    lines = []
+    for name in names:
+        cells = {str(i): column.cell(column.find(by_side[name])) for i, column in enumerate(columns)}
+        title = f"**{name}**" if name.startswith("qemb") else name
+        lines.append({"side": title, "bar": bar(values[name], most), **cells})
+    titles = [(str(i), f"{column.title}, {column.unit}" if column.unit else column.title, ">")
+              for i, column in enumerate(columns)]  # fmt: skip
+    return markdown([("side", "", ""), titles[0], ("bar", "", ""), *titles[1:]], lines)
+
+
+_COLUMNS: dict[str, list[Column]] = {
+    "open": [
+        Column("first vector, file in the page cache", "first vector", "ms"),
+        Column("not in the cache", "first vector", "ms", state="cold"),
+    ],
+    "lookup": [
+        Column("one word", "one word", "µs"),
+        Column(WORDS, WORDS, "ms"),
+        Column("two threads", WORDS, "ms", threads=2),
+        Column("not in the cache", WORDS, "ms", state="cold"),
+    ],
+    "search": [
+        Column(search.ONE, search.ONE, "ms"),
+        Column(search.MANY, search.MANY, "ms"),
+        Column(f"{search.ONE}, two threads", search.ONE, "ms", threads=2),
+        Column(f"{search.MANY}, two threads", search.MANY, "ms", threads=2),
+        Column(f"recall@{search.K}", search.ONE, "", key="recall"),
+        Column("memory", "memory", "MB", key="peak_above_imports"),
+        Column("of it not pages of the file", "memory", "MB", key="anonymous_above_imports"),
+    ],
+    "first": [
+        Column("first search, two threads", "first search", "ms", threads=2),
+        Column("one thread", "first search", "ms"),
+        Column("not in the cache", "first search", "ms", state="cold"),
+        Column("memory", "first search", "MB", threads=2, key="above_bare"),
+        Column("of it not pages of files", "first search", "MB", threads=2, key="anonymous_above_bare"),
+        Column("since the imports", "first search", "MB", threads=2, key="above_imports"),
+    ],
+    "decode": [
+        Column("one thread", "whole table", "ms"),
+        Column("two threads", "whole table", "ms", threads=2),
+        Column("not in the cache", "whole table", "ms", state="cold", threads=2),
+    ],
+    "convert": [
+        Column("two threads", "convert", "s", threads=2),
+        Column("one thread", "convert", "s"),
+        Column("not in the cache", "convert", "s", state="cold", threads=2),
+        Column("peak memory", "convert", "MB", threads=2, key="peak"),
+    ],
+}
+
+
+def render(part: str, rows: Sequence[Row]) -> list[str]:
+    """The lines of one part: a table for each table that was measured."""
+    if part == "verdict":
+        return markdown(verdict.COLUMNS, verdict.judge(Figures(rows)))
+    if part == "scale":
+        return list(_scale(rows))
+    found = [row for row in rows if row["part"] == part]
+    lines: list[str] = []
+    for table in dict.fromkeys(row["table"] for row in found if "table" in row):
+        some = [row for row in found if row.get("table") == table]
+        lines += [*([""] if lines else []), f"{some[0].get('shape', table)}:", "", *sides(some, _COLUMNS[part])]
+    if part == "open":
+        lines += ["", *sides([r for r in found if r["what"] == "import"], [Column("import", "import", "ms")])]
+    return lines
+
+
+def _scale(rows: Sequence[Row]) -> Iterator[str]:
+    """A line for each number of rows, and the exponents."""
+    found = [row for row in rows if row["part"] == "scale"]
+    units = dict.fromkeys(scale.WHATS, "ms") | {scale.ONE: "µs"}
+    lines: list[dict[str, Any]] = []
+    for count in sorted({row["rows"] for row in found}):
+        some = {row["what"]: row["median"] * _UNITS[units[row["what"]]] for row in found if row["rows"] == count}
+        lines.append({"rows": f"{count:,}", **{what: _number(value) for what, value in some.items()}})
+    powers = scale.exponents(found)
+    for title, which in (("exponent, all sizes", 0), ("exponent, the last two", 1)):
+        lines.append({"rows": title, **{what: f"{power[which]:.2f}" for what, power in powers.items()}})
+    columns = [("rows", "rows", ">"), *((what, f"{what}, {unit}", ">") for what, unit in units.items())]
+    return iter(markdown(columns, lines))
+
+
+def fill(text: str, saved: dict[str, Any]) -> str:
+    """A page with the blocks between ``<!-- figures: PART -->`` and ``<!-- /figures -->`` made anew.
+
+    Parameters
+    ----------
+    saved : dict
+        What ``--json`` wrote: ``machine`` and ``rows``.
+    """
+    parts: dict[str, Callable[[], list[str]]] = {"machine": lambda: [describe_machine(saved["machine"])]}
+
+    def block(match: re.Match[str]) -> str:
+        lines = parts[match[2]]() if match[2] in parts else render(match[2], saved["rows"])
+        return match[1] + "\n".join([*lines, ""]) + match[3]
+
+    return _MARK.sub(block, text)
