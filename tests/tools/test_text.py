@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from qemb import InvalidError
-from qemb_tools import UsageError, text
+from qemb_tools import Batch, UsageError, text
 from qemb_tools.text import TextSink
 
 
@@ -258,8 +258,6 @@ def test_reading_is_gensims(read, gensim_data, same_floats):
 
 
 def test_written_text_reads_back_bit_for_bit(read, tmp_path, same_floats):
-    from qemb_tools import Batch
-
     bits = np.random.default_rng(2).integers(0, 1 << 32, 4000, dtype=np.uint64).astype(np.uint32)
     values = bits.view(np.float32)
     values = values[np.isfinite(values)][:3000].reshape(-1, 10)
@@ -278,10 +276,25 @@ def test_written_text_reads_back_bit_for_bit(read, tmp_path, same_floats):
     assert [p.name for p in tmp_path.iterdir()] == ["out.txt"]
 
 
+def test_many_numbers_are_printed_as_few_are(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    rng = np.random.default_rng(8)
+    usual = rng.normal(size=20_000).astype(np.float32)
+    bits = rng.integers(0, 0x7F800000, 20_000).astype(np.uint32)
+    powers = np.float32(10) ** np.arange(-12, 13, dtype=np.float32)
+    edges = np.concatenate([powers, np.nextafter(powers, np.float32(0)), np.nextafter(powers, np.float32(np.inf))])
+    values = np.concatenate([usual, usual.round(4), usual.round(), bits.view(np.float32), edges, [0.0]])
+    values = np.concatenate([values, -values]).astype(np.float32)
+    values = values[: len(values) // 8 * 8].reshape(-1, 8)
+    monkeypatch.setattr(text, "MANY", 0)
+    with TextSink(str(tmp_path / "out.txt"), 8, None, header=False) as sink:
+        sink.append(Batch([b"w"] * len(values), values))
+    lines = (tmp_path / "out.txt").read_text().splitlines()
+    assert lines == [" ".join(["w", *map(str, row)]) for row in values]
+
+
 @pytest.mark.parametrize("token", [b"a\nb", b"a ", b"a\t", b"a\r"])
 def test_tokens_that_text_cannot_hold(tmp_path, token):
-    from qemb_tools import Batch
-
     def write_it():
         with TextSink(str(tmp_path / "out.txt"), 2, 1) as sink:
             sink.append(Batch([token], np.ones((1, 2), np.float32)))
@@ -292,8 +305,6 @@ def test_tokens_that_text_cannot_hold(tmp_path, token):
 
 
 def test_text_holds_no_nan(tmp_path):
-    from qemb_tools import Batch
-
     def write_it():
         with TextSink(str(tmp_path / "out.txt"), 2, 1) as sink:
             sink.append(Batch([b"a"], np.array([[1, np.nan]], np.float32)))

@@ -231,9 +231,10 @@ class _Distinct:
         self._seen: set[bytes] = set()
 
     def only_first(self, batch: Batch) -> Batch:
-        keep = list(self._first(batch.tokens))
-        if len(keep) == len(batch.tokens):
+        if self._seen.isdisjoint(batch.tokens) and len(new := set(batch.tokens)) == len(batch.tokens):
+            self._seen |= new
             return batch
+        keep = list(self._first(batch.tokens))
         self.dropped += len(batch.tokens) - len(keep)
         rows = np.array(keep, dtype=np.intp)
         counts = None if batch.counts is None else batch.counts[rows]

@@ -54,12 +54,12 @@ class QembSource(Source):
     def batches(self) -> Iterator[Batch]:
         """Yield slices of the table."""
         step = batch_rows(self.dim)
-        raw = self._embedding.tokens.raw
+        iter_raw = self._embedding.tokens.iter_raw
         with naming(self._path):
             counts = self._embedding.counts
             for start in range(0, self.rows or 0, step):
                 stop = min(start + step, self.rows or 0)
-                tokens = [raw(row) for row in range(start, stop)]
+                tokens = list(iter_raw(start, stop))
                 yield Batch(tokens, self._embedding.matrix(start, stop), None if counts is None else counts[start:stop])
 
     def buckets(self) -> Iterator[NDArray[np.float32]]:

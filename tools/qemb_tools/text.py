@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ from qemb_tools.stream import is_compressed, is_pipe, open_bytes
 from qemb_tools.tokens import check_encoding, show, to_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -31,6 +32,8 @@ TILE = 3 << 17
 """Bytes parsed at a time: what is made of them stays in the cache of one core. A megabyte takes half as long again."""
 FEW = 1 << 12
 """Bytes of lines that are read one by one where any is unusual."""
+MANY = 1 << 18
+"""Numbers that take longer to print than importing Arrow does."""
 
 LONGEST_LINE = 1 << 26
 
@@ -270,16 +273,43 @@ class TextSink(RowFile):
 
     def encode(self, batch: Batch) -> Iterator[bytes]:
         """Yield the lines of a batch."""
-        for row, (token, vector) in enumerate(zip(batch.tokens, batch.vectors, strict=True), start=self.written):
+        finite: list[bool] = np.isfinite(batch.vectors).all(axis=1).tolist()
+        rows = zip(batch.tokens, finite, _print(batch.vectors), strict=True)
+        for row, (token, good, numbers) in enumerate(rows, start=self.written):
             if b"\n" in token or token[-1:] in (b" ", b"\t", b"\r"):
                 raise source_error(
                     f"the token {show(token)} cannot stand in text; write .qemb or HDF5 instead", f"row {row:,}"
                 )
-            if not np.isfinite(vector).all():
+            if not good:
                 raise source_error("the row is not finite; write .qemb, .bin or HDF5 instead", f"row {row:,}")
-            # str() of a float32 is its shortest form. 350 ns a value, of which formatting is all but a little;
-            # "%.9g" takes 150 but prints twice the digits
-            yield token + b" " + " ".join(map(str, vector)).encode() + b"\n"
+            yield token + b" " + numbers + b"\n"
+
+
+def _print(vectors: NDArray[np.float32]) -> Iterable[bytes]:
+    """Numbers of each row with spaces between, in their shortest form, which is ``str`` of a float32."""
+    if vectors.size >= MANY and find_spec("pyarrow") is not None:
+        return _print_many(vectors)
+    return (" ".join(map(str, vector)).encode() for vector in vectors)
+
+
+def _print_many(vectors: NDArray[np.float32]) -> list[bytes]:
+    """What ``str`` gives, a sixth of the time.
+
+    Arrow finds the same digits, but writes 1 for 1.0 and 0.00001 for 1e-05. So whole numbers, and those so small or
+    large that they may have an exponent, are left to ``str``.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = np.ascontiguousarray(vectors).reshape(-1)
+    magnitude = np.abs(values)
+    others = ~((magnitude > 1e-4) & (magnitude < 1e5) & (magnitude != np.rint(magnitude)))
+    numbers = pc.cast(pa.array(values), pa.string())
+    numbers = pc.replace_with_mask(numbers, pa.array(others), pa.array(list(map(str, values[others])), pa.string()))
+    ends = np.arange(0, values.size + 1, vectors.shape[1], dtype=np.int32)
+    rows = pc.binary_join(pa.ListArray.from_arrays(ends, numbers), " ")
+    encoded: list[bytes] = rows.cast(pa.binary()).to_pylist()
+    return encoded
 
 
 def open_text(path: str, options: ReadOptions) -> Source:
