@@ -273,7 +273,7 @@ class TextSink(RowFile):
 
     def encode(self, batch: Batch) -> Iterator[bytes]:
         """Yield the lines of a batch."""
-        finite = list(np.isfinite(batch.vectors).all(axis=1))
+        finite = np.asarray(np.isfinite(batch.vectors).all(axis=1))
         rows = zip(batch.tokens, finite, _print(batch.vectors), strict=True)
         for row, (token, good, numbers) in enumerate(rows, start=self.written):
             if b"\n" in token or token[-1:] in (b" ", b"\t", b"\r"):
