@@ -102,6 +102,10 @@ class Container:
         """The bytes of a section as they stand in the file."""
         return self.data[section.offset : section.end]
 
+    def is_raw(self, kind: str) -> bool:
+        """Whether a section is stored as it is: reading it makes no copy."""
+        return self.sections[kind].codec == Codec.RAW
+
     def read(self, kind: str, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
         """Raw (decoded) bytes ``start`` to ``stop`` of a section; a view of the map where the codec is raw."""
         section = self.sections[kind]

@@ -18,6 +18,7 @@ from qemb.layout import HIGH_KINDS, FloatType, Group, IeeeFormat, Level
 from qemb.packing import unpack
 from qemb.quantization import Quantization, float_dtype
 from qemb.threads import for_each
+from qemb.vocabulary import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -33,6 +34,8 @@ TILE_VALUES = 1 << 16
 """Values decoded at a time: a float32 tile of a quarter of a megabyte stays in the cache of one core."""
 _PART = 16
 """Tiles that a thread takes at a time; what is no larger stays on one thread."""
+_SAFE_SCALE = 2.0**100
+"""Below this no product with an 8-bit level is past float32."""
 _NO_SCALE, _NO_OFFSET = np.full((1, 1), 1, np.float32), np.full((1, 1), -0.0, np.float32)
 """What changes no value, not even -0, where a kernel wants a scale and an offset."""
 
@@ -43,6 +46,10 @@ class Sections(Protocol):
     @property
     def sections(self) -> Collection[str]:
         """The kinds that there are."""
+        ...
+
+    def is_raw(self, kind: str) -> bool:
+        """Whether a section is stored as it is, so that reading it makes no copy."""
         ...
 
     def read(self, kind: str, start: int, stop: int) -> NDArray[np.uint8]:
@@ -86,6 +93,12 @@ class Decoder:
         self._is_int8 = scalar and q.level == Level.LINEAR and (q.bits, q.step, q.bias) == (8, 1, 0)
         self._fills_bytes = scalar and not trellis and 8 % q.bits == 0 and dim * q.bits % 8 == 0
         self._has_kernel = scalar and not self._fills_bytes  # what fills bytes evenly is as quick in numpy
+        self._is_plain = (
+            self._is_int8
+            and transform is None
+            and (q.scale_group, q.scale_type, q.offset_group) == (Group.ROW, FloatType.FLOAT32, Group.NONE)
+        )
+        self._int8_rows: tuple[NDArray[np.int8], memoryview] | None = None
         self._kernel: Callable[..., None] | None = None
         self._shared: dict[str, NDArray[np.float32]] = {}
         self._vectors: NDArray[np.float32] | None = None
@@ -93,7 +106,9 @@ class Decoder:
 
     def release(self) -> None:
         """Let go of the map, as `qemb.Embedding.close` needs it."""
-        self._vectors = self._exceptions = None
+        self._vectors = self._exceptions = self._int8_rows = None
+        self._shared.clear()
+        self.__dict__.pop("_levels", None)
 
     # --- rows -------------------------------------------------------------------------------------------------------
 
@@ -101,6 +116,21 @@ class Decoder:
         """Decode rows ``start`` to ``stop`` into ``out``, float32, shape (stop - start, dim), a tile at a time."""
         self._fill(lambda low, high: slice(start + low, min(start + high, stop)), out)
         return out
+
+    def row(self, number: int) -> NDArray[np.float32]:
+        """Decode one row, float32, shape (dim,)."""
+        if self._int8_rows is None and self._is_plain and all(map(self.container.is_raw, ("CODE", "SCAL"))):
+            rows = self.container.array("CODE", "i1").reshape(-1, self.quantization.row_stride)[:, : self.dim]
+            self._int8_rows = rows, numbers(self.container.array("SCAL", "<f4"))
+        if self._int8_rows is not None:
+            codes, scales = self._int8_rows
+            scale = scales[number]
+            if -_SAFE_SCALE < scale < _SAFE_SCALE:
+                row: NDArray[np.float32] = np.multiply(codes[number], scale, dtype=np.float32)
+                return row
+        out = np.empty((1, self.dim), np.float32)
+        self._fill(lambda low, high: slice(number + low, number + high), out)
+        return out.reshape(self.dim)
 
     def gather(self, indices: NDArray[np.int64], out: NDArray[np.float32]) -> NDArray[np.float32]:
         """Decode the rows of the numbers given into ``out``, float32, shape (n, dim)."""

@@ -90,7 +90,7 @@ class Embedding:
         """
         if isinstance(key, str | bytes):
             row = self.tokens.row(key)
-            return (self.matrix(row, row + 1) if row >= 0 else self._compose([key])).reshape(self.dim)
+            return self._decoder.row(row) if row >= 0 else self._compose([key])[0]
         words: list[str | bytes] = list(key)
         rows = self.tokens.find(words)
         if (rows >= 0).all():

@@ -15,9 +15,10 @@ import numpy as np
 from qemb.decode import EXCEPTION
 from qemb.errors import InvalidError
 from qemb.layout import FEATURE_BYTE_TOKENS, HIGH_KINDS, FloatType, Level
+from qemb.lookup import EMPTY, home_slots
 from qemb.packing import stray_bits
 from qemb.quantization import float_dtype
-from qemb.vocabulary import EMPTY, check_offsets, home_slots, offset_dtype
+from qemb.vocabulary import check_offsets, offset_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

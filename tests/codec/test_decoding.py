@@ -351,6 +351,26 @@ def test_the_transform_bit_for_bit():
     assert bits_of(decode(bases.rotated())) == bits_of(expected)
 
 
+@pytest.mark.parametrize("scale", [0.25, 0.0, -0.0, -3.0, 1e-45, 2.0**100, 3.4e38, -3.4e38, np.inf, np.nan])
+@pytest.mark.parametrize("framed", [False, True])
+def test_a_single_row_of_8_bits_has_the_bits_of_its_table(scale, framed):
+    """Whatever the scale, infinite and NaN as in damaged files."""
+    codes = np.arange(-128, 128).astype(np.int8)
+    file = rawfile.RawFile(2, 2, 256)
+    row_scale = (rawfile.ROW, rawfile.FLOAT32, 0)
+    parameters = struct.pack("<ii", 1, 0)
+    file.add("QUAN", rawfile.descriptor(rawfile.LINEAR, 8, 256, scale=row_scale, stride=300, parameters=parameters))
+    file.add("CODE", 2 * (codes.tobytes() + bytes(44))).add("SCAL", struct.pack("<2f", 7, scale))
+    if framed:
+        file["CODE"].frame_size = 300
+    rawfile.add_tokens(file, [b"a", b"b"])
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = codes.astype(np.float32) * np.float32(scale)
+    with qemb.open(file.build()) as emb:
+        for found in (emb["b"], emb.matrix()[1], emb.rows([1])[0]):
+            assert found.view(np.uint32).tolist() == expected.view(np.uint32).tolist()
+
+
 # --- frames ---------------------------------------------------------------------------------------------------------
 
 

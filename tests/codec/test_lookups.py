@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bases
 import qemb
 import rawfile
 import rawread
+from qemb import lookup, vocabulary
 
 WORDS = ["the", "", "New York", "naïve", "👩‍👩‍👧", "a\u00a0b", "\udcff\udcfe", "the "]
 MATRIX = np.random.default_rng(1).normal(size=(8, 5)).astype(np.float32)
@@ -26,6 +27,13 @@ FORMS = {
     "no index": {"index": False},
     "frames": {"compress": True},
 }
+
+
+@pytest.fixture(autouse=True, params=[1, 64])
+def few(request, monkeypatch):
+    """Lists of tokens are looked up all at once, or one by one where they are short."""
+    for module in (lookup, vocabulary):
+        monkeypatch.setattr(module, "FEW", request.param)
 
 
 @pytest.fixture(params=FORMS)
@@ -112,7 +120,7 @@ def test_tokens_are_a_sequence(emb):
     assert list(tokens.iter_raw(2, 4)) == [b"New York", "naïve".encode()]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(-12, 12), st.none() | st.integers(-12, 12))
 def test_ranges_are_those_of_slices(start, stop):
     expected = np.array(bases.LINEAR_ROWS, np.float32)[start:stop]
@@ -254,7 +262,7 @@ def test_an_index_of_any_size_that_conforms_is_read():
             assert "b" not in emb
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40))
 def test_the_search_goes_round_the_end(seed, count):
     """As few slots as there may be, so that nearly every search goes on, and many go round."""
@@ -273,6 +281,34 @@ def test_the_search_goes_round_the_end(seed, count):
 
 
 # --- opening and closing --------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data(), st.integers(0, 2**32 - 1))
+def test_many_tokens_meet_damage_as_one_does(data, seed):
+    """Rows, or the first error, are those of a search for one token after the other."""
+    rng = np.random.default_rng(seed)
+    tokens = sorted({rng.integers(97, 100, rng.integers(0, 6), np.uint8).tobytes() for _ in range(rng.integers(1, 60))})
+    file = rawfile.RawFile(len(tokens), len(tokens), 1)
+    file.add("QUAN", rawfile.descriptor(rawfile.IEEE, 32, 1, parameters=bytes([0])))
+    file.add("CODE", bytes(4 * len(tokens)))
+    rawfile.add_tokens(file, tokens)
+    for kind in data.draw(st.sets(st.sampled_from(["INDX", "TOKO"]))):
+        values = np.frombuffer(file[kind].data, "<u4").copy()
+        for place in data.draw(st.lists(st.integers(0, len(values) - 1), max_size=5)):
+            values[place] = data.draw(st.sampled_from([0, 1, len(tokens) - 1, len(tokens), 70_000, 2**31, 2**32 - 1]))
+        file[kind].data = values.tobytes()
+    wanted = [*tokens, b"", b"abcabcabc", *tokens[:3]]
+    with qemb.open(file.build()) as emb:
+
+        def answer(find):
+            try:
+                return find()
+            except qemb.QembError as error:
+                return str(error)
+
+        one_by_one = answer(lambda: [emb.tokens.row(token) for token in wanted])
+        assert answer(lambda: emb.tokens.find(wanted).tolist()) == one_by_one
 
 
 def test_opening_from_anything(tmp_path):

@@ -121,6 +121,9 @@ class _Parts:
     def __init__(self) -> None:
         self.sections: dict[str, NDArray[Any]] = {}
 
+    def is_raw(self, kind: str) -> bool:  # noqa: ARG002
+        return True
+
     def read(self, kind: str, start: int, stop: int) -> NDArray[np.uint8]:
         return self.sections[kind].reshape(-1).view(np.uint8)[start:stop]
 
