@@ -7,14 +7,20 @@
 'queen'
 """
 
-from qemb.codes import CodeFormat, CodeWriter, write_codes
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from qemb.embedding import Embedding
 from qemb.embedding import Embedding as open  # noqa: A004, N813  (qemb.open reads as open does)
-from qemb.encode.options import EncoderOptions
 from qemb.errors import InvalidError, LimitError, MalformedError, QembError, UnsupportedError
 from qemb.info import Info
 from qemb.subword import Subwords
-from qemb.writer import Writer, write
+
+if TYPE_CHECKING:
+    from qemb.codes import CodeFormat, CodeWriter, write_codes
+    from qemb.encode.options import EncoderOptions
+    from qemb.writer import Writer, write
 
 __version__ = "0.1.0"
 
@@ -35,3 +41,26 @@ __all__ = [
     "write",
     "write_codes",
 ]
+
+_WRITERS = {
+    "CodeFormat": "qemb.codes",
+    "CodeWriter": "qemb.codes",
+    "EncoderOptions": "qemb.encode.options",
+    "Writer": "qemb.writer",
+    "write": "qemb.writer",
+    "write_codes": "qemb.codes",
+}
+"""What only those who write need: most of the code, loaded when it is first asked for."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WRITERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_WRITERS[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from typing import TYPE_CHECKING, BinaryIO, Self
 
@@ -29,7 +28,7 @@ class AtomicFile:
         self.path = os.path.realpath(os.fsdecode(path))
         folder, name = os.path.split(self.path)
         # a name that is as long as names may be has no room for more
-        self.temporary = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.part")
+        self.temporary = os.path.join(folder, f".{name[:40]}.{os.urandom(4).hex()}.part")
         mode = None
         with contextlib.suppress(FileNotFoundError):
             status = os.stat(self.path)

@@ -6,7 +6,6 @@ k = max(0, floor((m - 10^(D-1)) / (9 x 10^(D-1)))) the exponent is E + k, and th
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,8 @@ import numpy as np
 from qemb.errors import InvalidError
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from numpy.typing import NDArray
 
     from qemb.quantization import Quantization
@@ -103,6 +104,8 @@ def scaled_decimal(
         doubtful |= near > 2.0**127
         doubtful |= near < 2.0**-126
     if doubtful.any():
+        from fractions import Fraction
+
         doubtful &= significand != 0
         for place in np.flatnonzero(doubtful):
             exact = Fraction(int(significand.flat[place])) * Fraction(10) ** (exponent_min + int(steps.flat[place]))
@@ -112,6 +115,8 @@ def scaled_decimal(
 
 def nearest_float32(value: Fraction) -> np.float32:
     """The float32 nearest to a fraction that is not negative, ties to even, infinity past the largest."""
+    from fractions import Fraction
+
     if value == 0:
         return np.float32(0)
     exponent = max(value.numerator.bit_length() - value.denominator.bit_length() - 1, -126)

@@ -75,6 +75,22 @@ def test_import_qemb_loads_no_optional_package():
     assert not {"faiss", "gensim", "h5py", "pyarrow", "numba", "scipy", "qemb_tools"} & set(loaded)
 
 
+def test_readers_load_no_writers():
+    code = "import sys, qemb; before = set(sys.modules); qemb.write; print(*before); print(*sys.modules)"
+    lines = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    before, after = (set(line.split()) for line in lines)
+    assert not {"qemb.writer", "qemb.encode", "qemb.codes", "tempfile"} & before
+    assert "qemb.writer" in after
+
+
+def test_everything_that_qemb_names_is_there():
+    import qemb
+
+    assert {name for name in qemb.__all__ if not callable(getattr(qemb, name))} == set()
+    assert set(qemb.__all__) <= set(dir(qemb))
+    assert not hasattr(qemb, "read")
+
+
 def test_versions_agree():
     import qemb
 
