@@ -31,7 +31,10 @@ def usual_numbers():
 
 def numbers():
     floats = st.floats(width=32, allow_nan=False, allow_infinity=False).map(repr)
-    return st.one_of(usual_numbers(), floats, st.sampled_from(["+0.5", "1e-05", "-1.5E+3", "007.5", "1e-60"]))
+    wide = st.builds("{:.{}e}".format, st.floats(-1e38, 1e38), st.integers(0, 20))
+    near = st.floats(-10, 10).map(repr)
+    others = st.sampled_from(["+0.5", "1e-05", "-1.5E+3", "007.5", "1e-60", "1e+05", "0e-99", "1" * 30])
+    return st.one_of(usual_numbers(), floats, wide, near, others)
 
 
 @given(st.lists(numbers(), min_size=1, max_size=40), st.sampled_from([" ", "\t", "  ", " \t"]))
@@ -39,6 +42,10 @@ def numbers():
 @example(["0.30000001192092896", "9.99999999999999", "0.00000000000001", "12345678.1234567"], " ")
 @example(["9999999999999999", "9007199254740993", "-1234567.12345678", "1234567.1", "123456789."], " ")
 @example(["1.1754943508222875e-38", "3.4028235e+38", "1"], " ")
+# halfway between two float32, and next to it
+@example(
+    ["1.000000059604644775390625", "1.00000005960464477539", "1.0000000596046447754e+00", "5.960464477539063e-08"], " "
+)
 def test_numbers_are_those_of_python(fields, separator):
     same_bits(read_rows(separator.join(["w", *fields, ""]).encode() + b"\n", len(fields)), fields)
 
@@ -65,7 +72,28 @@ def test_what_stands_among_numbers_is_one_or_nothing(field):
 
 
 @pytest.mark.parametrize(
-    "field", ["1.2.3", "0.12a4", "0.1234567/", "0.:", "-", ".", "-.", "", "1.5-2", "0,5", "0.12345678.1", "nan", "inf"]
+    "field",
+    [
+        "1.2.3",
+        "0.12a4",
+        "0.1234567/",
+        "0.:",
+        "-",
+        ".",
+        "-.",
+        "",
+        "1.5-2",
+        "0,5",
+        "0.12345678.1",
+        "nan",
+        "inf",
+        "1e-.5",
+        "e-05",
+        "1.5e-0x",
+        "0.12345678.90123456789",
+        "1e+99",
+        "1e 05",
+    ],
 )
 @pytest.mark.parametrize("separator", [" ", "\t"])
 def test_what_is_no_number_is_left(field, separator):

@@ -10,8 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_PAD: Final = 16  # bytes that may be looked at before the end of a number; the most that one may have without its sign
-_POWERS: Final = 10.0 ** np.maximum(np.arange(_PAD + 1) - 1, 0)
+_PAD: Final = 24  # bytes that may be looked at before the end of a number
+_POWERS: Final = 10.0 ** np.maximum(np.arange(17) - 1, 0)
 """Ten to the number of digits after the point, by that number and one; the first is for numbers without a point."""
 _KEEP: Final = np.array([(1 << 64) - (1 << (64 - 8 * n)) for n in range(9)], np.uint64)
 """Masks of the last n bytes of eight, which are the high ones of a little-endian word."""
@@ -60,6 +60,9 @@ def read_rows(lines: bytes, dim: int) -> tuple[list[bytes], NDArray[np.float32]]
     values, usual = _read_fields(buffer, first, last)
     odd = np.flatnonzero(~usual)
     if len(odd):
+        values[odd], good = _read_long(buffer, first[odd], last[odd])
+        odd = odd[~good]
+    if len(odd):
         if len(odd) * 8 > len(values):
             odd = np.arange(len(values))
             first, last = starts[:, 1], ends[:, -1]
@@ -92,10 +95,10 @@ def _read_fields(
     length -= negative
     words = np.lib.stride_tricks.as_strided(buffer[:8].view("<u8"), (len(buffer) - 7,), (1,))
     whole, after, usual = _read_digits(words[ends - 8], np.minimum(length, 8))
-    usual &= (length >= 1) & (length <= _PAD)
+    usual &= (length >= 1) & (length <= 16)
     long = np.flatnonzero(length > 8)
     if len(long):
-        high, before, valid = _read_digits(words[ends[long] - 16], np.minimum(length[long], _PAD) - 8)
+        high, before, valid = _read_digits(words[ends[long] - 16], np.minimum(length[long], 16) - 8)
         point = after[long]
         # a point among the last eight characters leaves seven digits there
         whole[long] += high * np.where(point > 0, np.uint64(10**7), np.uint64(10**8))
@@ -108,6 +111,44 @@ def _read_fields(
     bits = result.view(np.uint32)
     bits |= negative.astype(np.uint32) << np.uint32(31)  # np.negative with where= takes fifteen times as long
     return result, usual
+
+
+def _read_long(
+    buffer: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Read the longer numbers at these places, up to 24 characters and an exponent of two digits; which could be read.
+
+    Their float64 is a few units off, for digits and power are put together in several roundings. That matters only near
+    the middle of two float32: there numbers are left to `parse_floats`, and so they are outside the normal range.
+    """
+    negative = np.take(buffer, starts) == ord("-")
+    words = np.lib.stride_tricks.as_strided(buffer[:8].view("<u8"), (len(buffer) - 7,), (1,))
+    raised = (buffer[ends - 4] | 0x20) == ord("e")
+    minus = buffer[ends - 3] == ord("-")
+    exponent, point, usual = _read_digits(words[ends - 8], np.full(len(ends), 2))
+    usual &= (point == 0) & (minus | (buffer[ends - 3] == ord("+")))
+    usual |= ~raised
+    power = np.where(raised, np.where(minus, -1, 1) * exponent.astype(np.int64), 0)
+    ends = ends - 4 * raised
+    length = ends - starts - negative
+    usual &= (length >= 1) & (length <= 24)
+    values = np.zeros(len(ends))
+    points = np.zeros(len(ends), np.int64)
+    for place in (16, 8, 0):
+        part, after, valid = _read_digits(words[np.maximum(ends - place - 8, 0)], np.clip(length - place, 0, 8))
+        values *= np.where(after > 0, 1e7, 1e8)
+        values += part
+        pointed = after > 0
+        points += pointed
+        power -= np.where(pointed, after.view(np.int64) - 1 + place, 0)
+        usual &= valid
+    usual &= (points <= 1) & (length > points) & (np.abs(power) <= 22)
+    scale = 10.0 ** np.minimum(np.abs(power), 22)
+    values = np.where(power < 0, values / scale, values * scale)
+    middle = (values.view(np.int64) & ((1 << 29) - 1)) - (1 << 28)
+    usual &= (np.abs(middle) > 64) & (values < 2.0**127) & ((values > 2.0**-126) | (values == 0))
+    with np.errstate(over="ignore"):
+        return np.where(negative, -values, values).astype(np.float32), usual
 
 
 def _read_digits(
