@@ -64,6 +64,11 @@ def test_lines_are_rows(rows, end):
     same_bits(read_rows(lines.encode(), 3), [field for row in rows for field in row], tokens)
 
 
+def test_a_token_is_what_stands_before_the_last_numbers():
+    read = read_rows(b"a 1 2\n. . . 3 4\n at 5  6\n7\t8\t9 \n1 2 3 4\n", 2)
+    same_bits(read, ["1", "2", "3", "4", "5", "6", "8", "9", "3", "4"], [b"a", b". . .", b" at", b"7", b"1 2"])
+
+
 @given(st.text("0123456789.-+eE_xna:/;\xff\v", min_size=1, max_size=20).map(lambda field: field.encode("latin-1")))
 def test_what_stands_among_numbers_is_one_or_nothing(field):
     read = read_rows(b"w 0.25 %s 1\n" % field, 3)
@@ -103,7 +108,7 @@ def test_what_is_no_number_is_left(field, separator):
 
 
 @pytest.mark.parametrize(
-    "lines", [b"a 1 2\n\n", b"a 1\nb 1 2 3\n", b" a 1 2\n", b"a b 1 2\n", b"a\r 1 2\n", b"\x0b 1 2\n", b"1\x002 1\n"]
+    "lines", [b"a 1 2\n\n", b"a 1\nb 1 2 3\n", b" 1 2\n", b"a 1 b\n", b"a\r 1 2\n", b"\x0b 1 2\n", b"1\x002 1\n"]
 )
 def test_other_lines_are_left(lines):
     assert read_rows(lines, 2) is None

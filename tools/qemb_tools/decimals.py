@@ -24,7 +24,7 @@ _AFTER: Final = np.uint64(0x0807060504030201)
 
 
 def read_rows(lines: bytes, dim: int) -> tuple[list[bytes], NDArray[np.float32]] | None:
-    """Read lines that are a token and ``dim`` numbers each, with spaces or tabs between.
+    """Read lines that are a token and ``dim`` numbers each, with spaces or tabs between; they may be in the token, too.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def read_rows(lines: bytes, dim: int) -> tuple[list[bytes], NDArray[np.float32]]
     -------
     tuple or None
         Tokens, and float32 of shape (lines, dim), rounded as ``np.float32(float(field))`` is. None where any of the
-        lines is something else: too many fields or too few, no finite number, control characters.
+        lines is something else: too few fields, no finite number, control characters.
     """
     buffer = np.frombuffer(b"\n" * _PAD + lines, np.uint8)
     marks = np.flatnonzero(buffer[_PAD - 1 :] <= ord(" ")) + (_PAD - 1)
@@ -46,35 +46,28 @@ def read_rows(lines: bytes, dim: int) -> tuple[list[bytes], NDArray[np.float32]]
     others = marks[(kinds != ord(" ")) & (kinds != ord("\n")) & (kinds != ord("\t"))]
     if len(others) and not ((buffer[others] == ord("\r")) & (buffer[others + 1] == ord("\n"))).all():
         return None
-    shape = len(newlines) - 1, dim + 1
     starts, ends = marks[:-1] + 1, marks[1:]
-    if len(ends) != shape[0] * shape[1]:  # several separators in a row
-        fields = ends > starts
+    fields = ends > starts
+    if not fields.all():  # several separators in a row
         starts, ends = starts[fields], ends[fields]
-        if len(ends) != shape[0] * shape[1]:
-            return None
-    starts, ends = starts.reshape(shape), ends.reshape(shape)
-    if (starts[:, 0] != newlines[:-1] + 1).any() or (ends[:, -1] > newlines[1:]).any():
+    until = np.searchsorted(ends, newlines, side="right")  # fields up to each newline
+    if (np.diff(until) <= dim).any():
         return None
-    first, last = starts[:, 1:].reshape(-1), ends[:, 1:].reshape(-1)
+    places = until[1:, None] + np.arange(-dim, 0)
+    first, last = starts[places].reshape(-1), ends[places].reshape(-1)
     values, usual = _read_fields(buffer, first, last)
     odd = np.flatnonzero(~usual)
     if len(odd):
         values[odd], good = _read_long(buffer, first[odd], last[odd])
         odd = odd[~good]
     if len(odd):
-        if len(odd) * 8 > len(values):
-            odd = np.arange(len(values))
-            first, last = starts[:, 1], ends[:, -1]
-        else:
-            first, last = first[odd], last[odd]
-        read = parse_floats(b" ".join(_cut(lines, first, last)))
+        read = parse_floats(b" ".join(_cut(lines, first[odd], last[odd])))
         if len(read) != len(odd):
             return None
         values[odd] = read
     if not np.isfinite(values).all():
         return None
-    return _cut(lines, starts[:, 0], ends[:, 0]), values.reshape(shape[0], dim)
+    return _cut(lines, newlines[:-1] + 1, ends[until[1:] - dim - 1]), values.reshape(-1, dim)
 
 
 def _cut(lines: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> list[bytes]:

@@ -206,8 +206,10 @@ class TextSource(Source):
         """Read whole lines: all at once where all are usual, else those before, among and after the others apart."""
         rows = read_rows(lines, self.dim)
         if rows is not None:
-            yield to_utf8(rows[0], self._options, self._where), rows[1]
-            self._line += len(rows[0])
+            tokens, vectors = rows
+            self._note_spaces(tokens)
+            yield to_utf8(tokens, self._options, self._where), vectors
+            self._line += len(tokens)
         elif len(lines) > FEW and (middle := lines.find(b"\n", len(lines) // 2, -1) + 1):
             yield from self._read(lines[:middle])
             yield from self._read(lines[middle:])
@@ -233,9 +235,7 @@ class TextSource(Source):
             return None
         start = fields[-self.dim].start()
         token = line[:start].rstrip(b" \t")
-        if b" " in token or b"\t" in token:
-            self._spaced += 1
-            self._first_spaced = self._first_spaced or f"{show(token)} in line {self._line:,}"
+        self._note_spaces([token])
         numbers = [field[0] for field in fields[-self.dim :]]
         values = parse_floats(b" ".join(numbers))
         if values.size != self.dim or not np.isfinite(values).all():
@@ -243,6 +243,14 @@ class TextSource(Source):
             self._refuse(f"{show(next(bad, line))} is not a finite number")
             return None
         return token, values.reshape(1, self.dim)
+
+    def _note_spaces(self, tokens: list[bytes]) -> None:
+        joint = b"".join(tokens)
+        if b" " in joint or b"\t" in joint:
+            for place, token in enumerate(tokens):
+                if b" " in token or b"\t" in token:
+                    self._spaced += 1
+                    self._first_spaced = self._first_spaced or f"{show(token)} in line {self._line + place:,}"
 
     def _refuse(self, message: str) -> None:
         if not self._options.skip_bad:
