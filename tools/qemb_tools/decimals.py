@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PAD: Final = 24  # bytes that may be looked at before the end of a number
-_POWERS: Final = 10.0 ** np.maximum(np.arange(17) - 1, 0)
+_POWERS: Final = np.array([1.0, *(float(10**n) for n in range(16))])
 """Ten to the number of digits after the point, by that number and one; the first is for numbers without a point."""
 _KEEP: Final = np.array([(1 << 64) - (1 << (64 - 8 * n)) for n in range(9)], np.uint64)
 """Masks of the last n bytes of eight, which are the high ones of a little-endian word."""
