@@ -134,8 +134,26 @@ class Decoder:
 
     def gather(self, indices: NDArray[np.int64], out: NDArray[np.float32]) -> NDArray[np.float32]:
         """Decode the rows of the numbers given into ``out``, float32, shape (n, dim)."""
-        self._fill(lambda low, high: indices[low:high], out)
+        if not self._in_frames:
+            self._fill(lambda low, high: indices[low:high], out)
+            return out
+        some = 4 * _PART * max(1, TILE_VALUES // self.dim)
+        for start in range(0, len(indices), some):
+            self._gather_from_frames(indices[start : start + some], out[start : start + some])
         return out
+
+    def _gather_from_frames(self, indices: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+        """Rows are decoded in the order of the file, so that each frame is decoded once."""
+        order = np.argsort(indices, kind="stable")
+        ordered = indices[order]
+        found = np.empty((len(indices), self.dim), np.float32)
+        self._fill(lambda low, high: ordered[low:high], found)
+        out[order] = found
+
+    @cached_property
+    def _in_frames(self) -> bool:
+        kinds = {"CODE", *HIGH_KINDS, "SCAL", "OFFS"} & set(self.container.sections)
+        return not all(map(self.container.is_raw, kinds))
 
     def _fill(self, select: Callable[[int, int], Selection], out: NDArray[np.float32]) -> None:
         """Decode the rows that ``select`` names into ``out``, tile by tile, large tables on several threads."""
@@ -279,6 +297,11 @@ class Decoder:
             # copies: searching in the map would copy the positions anew for every tile
             self._exceptions = entries["position"].copy(), entries["bits"].copy()
         positions, bits = self._exceptions
+        if isinstance(rows, slice):
+            ends = np.array([rows.start * self.dim, rows.stop * self.dim], np.uint64)
+            first, last = np.searchsorted(positions, ends).tolist()
+            if first == last:
+                return
         numbers = np.arange(rows.start, rows.stop, dtype=np.int64) if isinstance(rows, slice) else rows
         flat = values.view(np.uint32)
         low = np.searchsorted(positions, (numbers * self.dim).astype(np.uint64))

@@ -17,12 +17,16 @@ from qemb import layout
 from qemb.errors import InvalidError, UnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 HADAMARD = 1
 SPLITMIX64 = 1
 MAX_ROUNDS = 8
 _WHERE = "section TRNS"
+_ROWS = 512
+"""Rows that are rotated at a time: columns lie side by side then, and every operation takes a long run of values."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +56,24 @@ class Hadamard:
     def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rotate rows in place, shape (n, dim), and return them: what decoding does."""
         size = 1 << (self.dim.bit_length() - 1)
-        for signs in self.signs:
-            values *= signs
-            _walsh_hadamard(values[:, :size])
-            if size < self.dim:
-                _walsh_hadamard(values[:, self.dim - size :])
+        for columns in _by_columns(values):
+            for signs in self.signs:
+                np.multiply(columns, signs[:, None], out=columns)
+                _walsh_hadamard(columns[:size])
+                if size < self.dim:
+                    _walsh_hadamard(columns[self.dim - size :])
         return values
 
     def invert(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """The inverse rotation, in place: what a writer does before it quantizes. It is not bit-exact."""
         size = 1 << (self.dim.bit_length() - 1)
         with np.errstate(over="ignore", invalid="ignore"):  # whoever quantizes finds what is past float32
-            for signs in self.signs[::-1]:
-                if size < self.dim:
-                    _walsh_hadamard(values[:, self.dim - size :])
-                _walsh_hadamard(values[:, :size])
-                values *= signs
+            for columns in _by_columns(values):
+                for signs in self.signs[::-1]:
+                    if size < self.dim:
+                        _walsh_hadamard(columns[self.dim - size :])
+                    _walsh_hadamard(columns[:size])
+                    np.multiply(columns, signs[:, None], out=columns)
         return values
 
 
@@ -83,17 +89,28 @@ def splitmix64(state: int, count: int) -> list[int]:
     return out
 
 
+def _by_columns(values: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Some rows at a time as columns, shape (dim, rows), to be changed in place."""
+    for low in range(0, len(values), _ROWS):
+        rows = values[low : low + _ROWS]
+        columns = np.ascontiguousarray(rows.T)
+        yield columns
+        rows[...] = columns.T
+
+
 def _walsh_hadamard(values: NDArray[np.float32]) -> None:
-    """Orthonormal transform of the columns given, in place; (a + b, a - b) at distance 1, 2, 4, then one product."""
-    rows, size = values.shape
+    """Orthonormal transform of columns, shape (size, rows), in place.
+
+    (a + b, a - b) at distance 1, 2, 4, ..., then one product.
+    """
+    size = len(values)
     half = 1
-    current = np.ascontiguousarray(values)
+    current, spare, other = values, np.empty_like(values), np.empty_like(values)
     while half < size:
-        pairs = current.reshape(rows, size // (2 * half), 2, half)
-        following = np.empty_like(pairs)
-        np.add(pairs[:, :, 0], pairs[:, :, 1], out=following[:, :, 0])
-        np.subtract(pairs[:, :, 0], pairs[:, :, 1], out=following[:, :, 1])
-        current = following.reshape(rows, size)
+        pairs, following = (array.reshape(size // (2 * half), 2, -1) for array in (current, spare))
+        np.add(pairs[:, 0], pairs[:, 1], out=following[:, 0])
+        np.subtract(pairs[:, 0], pairs[:, 1], out=following[:, 1])
+        current, spare, other = spare, other, spare
         half *= 2
     np.multiply(current, np.float32(size**-0.5), out=values)
 
