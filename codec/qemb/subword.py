@@ -25,6 +25,8 @@ _MAX_NGRAMS = 1 << 24
 """N-grams of one word; the longest token has as many where they have up to 255 characters."""
 _MANY = 1 << 16
 """N-grams whose rows are decoded at once."""
+_FEW = 16
+"""Words whose n-grams are added up one word after the other, more of them together."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,14 @@ def mean_of_runs(rows: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArra
     float32 array of shape (n, dim)
     """
     begins = np.cumsum(counts) - counts
+    divisors = counts.astype(np.float32)[:, None]
+    if len(counts) <= _FEW:
+        total = np.empty((len(counts), rows.shape[1]), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for number, (begin, count) in enumerate(zip(begins, counts, strict=True)):
+                # every partial sum, so that none is taken in pairs; +0 added to the last is as good as to the first
+                total[number] = np.add.accumulate(rows[begin : begin + count], axis=0)[-1] + np.float32(0)
+            return np.asarray(total / divisors, np.float32)
     longest_first = np.argsort(-counts, kind="stable")
     descending = counts[longest_first]
     total = np.zeros((len(counts), rows.shape[1]), np.float32)
@@ -167,7 +177,7 @@ def mean_of_runs(rows: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArra
         for k in range(int(counts.max(initial=0))):
             going = longest_first[: np.searchsorted(-descending, -k)]
             total[going] += rows[begins[going] + k]
-        return np.asarray(total / counts.astype(np.float32)[:, None], np.float32)
+        return np.asarray(total / divisors, np.float32)
 
 
 def mean_of_ngrams(
@@ -188,19 +198,40 @@ def mean_of_ngrams(
     float32 array of shape (n, dim)
     """
     if len(numbers) <= _MANY:
-        distinct, which = np.unique(numbers, return_inverse=True)  # a long word names a bucket more than once
-        return mean_of_runs(decode(distinct)[which], counts)
+        return _mean_of_some(decode, numbers, counts)
+    ends = np.cumsum(counts)
     means = []
+    first = 0
+    while first < len(counts):
+        begin = int(ends[first] - counts[first])
+        last = max(int(np.searchsorted(ends, begin + _MANY, side="right")), first + 1)
+        some = numbers[begin : ends[last - 1]]
+        if len(some) <= _MANY:
+            means.append(_mean_of_some(decode, some, counts[first:last]))
+        else:
+            means.append(_mean_of_many(decode, some))
+        first = last
+    return np.concatenate(means)
+
+
+def _mean_of_some(
+    decode: Callable[[NDArray[np.int64]], NDArray[np.float32]], numbers: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    distinct, which = np.unique(numbers, return_inverse=True)  # a long word names a bucket more than once
+    return mean_of_runs(decode(distinct)[which], counts)
+
+
+def _mean_of_many(
+    decode: Callable[[NDArray[np.int64]], NDArray[np.float32]], numbers: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    distinct, which = np.unique(numbers, return_inverse=True)
+    table = decode(distinct) if len(distinct) <= _MANY else None
+    total: NDArray[np.float32] | float = 0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        for run in np.split(numbers, np.cumsum(counts)[:-1]):
-            distinct, which = np.unique(run, return_inverse=True)
-            table = decode(distinct) if len(distinct) <= _MANY else None
-            total: NDArray[np.float32] | float = 0.0
-            for low in range(0, len(run), _MANY):
-                part = slice(low, low + _MANY)
-                rows = decode(run[part]) if table is None else table[which[part]]
-                # every partial sum, so that none is taken in pairs; the last is the total
-                rows[0] += total
-                total = np.add.accumulate(rows, axis=0, out=rows)[-1]
-            means.append(total / np.float32(len(run)))
-    return np.stack(means)
+        for low in range(0, len(numbers), _MANY):
+            part = slice(low, low + _MANY)
+            rows = decode(numbers[part]) if table is None else table[which[part]]
+            # every partial sum, so that none is taken in pairs; the last is the total
+            rows[0] += total
+            total = np.add.accumulate(rows, axis=0, out=rows)[-1]
+        return np.asarray(total / np.float32(len(numbers)), np.float32)[None]

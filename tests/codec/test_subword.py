@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import qemb
+from qemb import subword
 from qemb.subword import hash_ngrams
 
 gensim_fasttext = pytest.importorskip("gensim.models.fasttext")
@@ -167,3 +168,26 @@ def test_many_words_at_once(model):
     words = [f"word{n}" for n in range(1000)] + ["hello"]
     assert np.array_equal(ours[words], np.stack([ours[word] for word in words]))
     assert np.allclose(ours[words], theirs[words], atol=1e-6)
+
+
+@pytest.mark.parametrize("few", [0, 100])
+@pytest.mark.parametrize("many", [1, 7, 1 << 16])
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=30), st.integers(0, 2**32 - 1))
+def test_means_are_sums_in_order_in_whatever_parts_they_are_taken(few, many, counts, seed):
+    rng = np.random.default_rng(seed)
+    table = rng.choice(np.array([-0.0, 0.0, 1.5, -1.5, 1e-45, 3e38, np.inf, 0.1], np.float32), (9, 3))
+    numbers = rng.integers(0, 9, sum(counts))
+    expected, at = [], 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for count in counts:
+            total = np.zeros(3, np.float32)
+            for number in numbers[at : at + count]:
+                total += table[number]
+            expected.append(total / np.float32(count))
+            at += count
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subword, "_FEW", few)
+        patch.setattr(subword, "_MANY", many)
+        found = subword.mean_of_ngrams(lambda rows: table[rows], numbers, np.array(counts))
+    assert found.view(np.uint32).tolist() == np.array(expected).view(np.uint32).tolist()
