@@ -59,8 +59,18 @@ def decode_scalars(
             if (bit & U(7)) + width > U(8):
                 window |= U(codes[at + U(1)]) << U(8)
             register = (register >> kept) | ((window >> (bit & U(7))) & low) << above
-        at, bits_held, held = U(0), U(0), U(0)
-        for i in range(U(dim)):
+        done = U(0)
+        if bits == 4:  # what most files have, in a loop that is a fifth quicker
+            for pair in range(U(dim // 2)):
+                held = U(codes[pair])
+                for _ in range(U(2)):
+                    code = held & mask
+                    held >>= width
+                    values[done] = levels[code << under | register]
+                    register = (register >> kept) | (code & low) << above
+                    done += U(1)
+        at, bits_held, held = done * width >> U(3), U(0), U(0)
+        for i in range(done, U(dim)):
             if bits_held < width:
                 held |= U(codes[at]) << bits_held
                 bits_held += U(8)
