@@ -286,7 +286,7 @@ def test_many_numbers_are_printed_as_few_are(tmp_path, monkeypatch):
     values = np.concatenate([usual, usual.round(4), usual.round(), bits.view(np.float32), edges, [0.0]])
     values = np.concatenate([values, -values]).astype(np.float32)
     values = values[: len(values) // 8 * 8].reshape(-1, 8)
-    monkeypatch.setattr(text, "MANY", 0)
+    monkeypatch.setattr(text, "MANY", 10_000)
     with TextSink(str(tmp_path / "out.txt"), 8, None, header=False) as sink:
         sink.append(Batch([b"w"] * len(values), values))
     lines = (tmp_path / "out.txt").read_text().splitlines()

@@ -295,9 +295,10 @@ class TextSink(RowFile):
 
 def _print(vectors: NDArray[np.float32]) -> Iterable[bytes]:
     """Numbers of each row with spaces between, in their shortest form, which is ``str`` of a float32."""
-    if vectors.size >= MANY and find_spec("pyarrow") is not None:
-        return _print_many(vectors)
-    return (" ".join(map(str, vector)).encode() for vector in vectors)
+    if vectors.size < MANY or find_spec("pyarrow") is None:
+        return (" ".join(map(str, vector)).encode() for vector in vectors)
+    step = max(1, MANY // vectors.shape[1])
+    return (row for start in range(0, len(vectors), step) for row in _print_many(vectors[start : start + step]))
 
 
 def _print_many(vectors: NDArray[np.float32]) -> list[bytes]:
