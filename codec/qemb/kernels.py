@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 U = np.uint64  # numba would ask of a signed index whether it is negative, and make no vectors of such a loop
 
+LANES = 64
+"""Rows that are rotated side by side; with 32 LLVM makes vectors of nothing."""
+
 
 @kernel
 def decode_scalars(
@@ -98,3 +101,46 @@ def decode_scalars(
                 term = offsets[shared, part]
                 for i in range(U(part * offset_block), U(min((part + 1) * offset_block, dim))):
                     values[i] += term
+
+
+@kernel
+def rotate(values: NDArray[np.float32], signs: NDArray[np.float32], size: int, factor: np.float32) -> None:
+    """Rotate rows in place, as `qemb.transform.Hadamard.apply`; some rows side by side.
+
+    Parameters
+    ----------
+    values : float32 array of shape (rows, dim)
+    signs : float32 array of shape (rounds, dim)
+    size : int
+        The largest power of two that is not above dim.
+    factor : float32
+        1 / sqrt(size).
+    """
+    rows, dim = values.shape
+    block = np.zeros((dim, LANES), np.float32)
+    for first in range(0, rows, LANES):
+        count = min(LANES, rows - first)
+        for lane in range(U(count)):
+            for column in range(U(dim)):
+                block[column, lane] = values[U(first) + lane, column]
+        for number in range(len(signs)):
+            for column in range(dim):
+                for lane in range(LANES):
+                    block[column, lane] *= signs[number, column]
+            for run in range(1 if size == dim else 2):
+                part = block[run * (dim - size) : run * (dim - size) + size]
+                half = U(1)
+                while half < U(size):
+                    for begin in range(U(0), U(size), U(2) * half):
+                        for place in range(begin, begin + half):
+                            one, other = part[place], part[place + half]
+                            for lane in range(LANES):
+                                total, difference = one[lane] + other[lane], one[lane] - other[lane]
+                                one[lane], other[lane] = total, difference
+                    half *= U(2)
+                for place in range(size):
+                    for lane in range(LANES):
+                        part[place, lane] *= factor
+        for lane in range(U(count)):
+            for column in range(U(dim)):
+                values[U(first) + lane, column] = block[column, lane]

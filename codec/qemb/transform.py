@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qemb import layout
+from qemb import jit, layout
 from qemb.errors import InvalidError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ class Hadamard:
     def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rotate rows in place, shape (n, dim), and return them: what decoding does."""
         size = 1 << (self.dim.bit_length() - 1)
+        if values.flags.c_contiguous and jit.ready():
+            from qemb.kernels import rotate
+
+            rotate(values, self.signs, size, np.float32(size**-0.5))
+            return values
         for columns in _by_columns(values):
             for signs in self.signs:
                 np.multiply(columns, signs[:, None], out=columns)

@@ -13,6 +13,7 @@ import qemb
 import qemb_spec
 import random_files
 from qemb import decode, jit
+from qemb.transform import Hadamard
 
 pytest.importorskip("numba", reason="numba is not installed: pip install 'qemb-format[numba]'")
 
@@ -90,3 +91,21 @@ def test_bits_that_trellises_are_written_with_go_through_the_kernel(tmp_path, bi
         assert emb._decoder._kernel is not None
     vectors = qemb_spec.read((tmp_path / "a.qemb").read_bytes())["vectors"]
     assert np.array_equal(found.view(np.uint32), np.array(vectors, np.uint32))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from([1, 63, 64, 65, 150]),
+    st.sampled_from([1, 2, 3, 7, 64, 100, 300]),
+    st.integers(1, 8),
+    st.integers(0, 2**64 - 1),
+)
+def test_rotations_are_the_same(rows, dim, rounds, seed):
+    rng = np.random.default_rng(seed)
+    values = (rng.normal(size=(rows, dim)) * 10.0 ** rng.integers(-45, 38, (rows, 1))).astype(np.float32)
+    turned = []
+    for kernels in (False, True):
+        with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore", invalid="ignore"):
+            patch.setattr(jit, "ready", lambda kernels=kernels: kernels)
+            turned.append(bits_of(Hadamard(dim, rounds, seed).apply(values.copy()), rotated=True))
+    assert np.array_equal(*turned)
