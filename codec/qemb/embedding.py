@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
@@ -239,16 +239,52 @@ class Embedding:
         one, two = unit(self[[first, second]])
         return float(one @ two)
 
+    def search(self, queries: ArrayLike, k: int = 10) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k rows of highest cosine with each of many queries, best first; ties in row order.
+
+        As `nearest`, but for vectors alone, of which none is left out, and in row numbers. Many queries at once take a
+        fraction of the time that each alone would take.
+
+        Parameters
+        ----------
+        queries : array of shape (n, dim)
+            Vectors to search for.
+        k : int
+            How many rows for each.
+
+        Returns
+        -------
+        rows, cosines : ndarray
+            int64 and float64, shape (n, k); -1 and NaN where there are fewer than k rows with a cosine.
+
+        Raises
+        ------
+        ValueError
+            The queries are not of that shape, or hold NaN or infinity.
+        """
+        vectors = np.asarray(queries, np.float64)
+        if vectors.ndim != 2 or vectors.shape[1] != self.dim or not np.isfinite(vectors).all():
+            raise ValueError(f"queries have shape (n, {self.dim}) and finite values; these have {vectors.shape}")
+        rows, cosines = self._top(vectors, k)
+        missing = ((0, 0), (0, max(k, 0) - rows.shape[1]))
+        return np.pad(rows, missing, constant_values=-1), np.pad(cosines, missing, constant_values=np.nan)
+
     def _nearest(self, vector: NDArray[np.float64], k: int, exclude: set[int]) -> list[tuple[str, float]]:
+        if not np.isfinite(vector).all():
+            return []
+        rows, cosines = self._top(vector[None], k, exclude)
+        return [(self.tokens[row], score) for row, score in zip(rows[0].tolist(), cosines[0].tolist(), strict=True)]
+
+    def _top(
+        self, vectors: NDArray[np.float64], k: int, exclude: Collection[int] = ()
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """As `Searcher.top`, for vectors of any length."""
         if self._searcher is None:
             self._searcher = Searcher(self._decoder, len(self.tokens))
-        largest = float(np.abs(vector).max())
-        if not np.isfinite(largest):
-            return []
-        if largest > 0:
-            vector = vector / largest  # so that squares neither overflow nor vanish
-            vector = vector / np.sqrt(vector @ vector)
-        return [(self.tokens[row], score) for row, score in self._searcher.top(vector, k, exclude)]
+        largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+        vectors = np.divide(vectors, largest, where=largest > 0, out=np.zeros_like(vectors))  # squares neither overflow
+        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]  # nor vanish
+        return self._searcher.top(vectors / np.where(norms > 0, norms, 1), k, exclude)
 
     # --- about the file ---------------------------------------------------------------------------------------------
 

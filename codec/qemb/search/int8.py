@@ -1,0 +1,224 @@
+"""Scores straight from int8 codes in the map: integer products with the query, which is rounded to integers."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qemb import jit
+from qemb.layout import Codec, Group, Level
+from qemb.quantization import float_dtype
+from qemb.search.scores import ROUNDING, is_moderate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    from qemb.decode import Decoder
+    from qemb.search.scores import Asked
+
+_STEP = 1 << 20
+"""Bytes of codes scored at a time: they are gone over twice the first time, and stay in the cache of one core."""
+_BLAS_STEP = 1 << 18
+"""The same for numpy, which makes float32 of them."""
+FEW = 4
+"""So many queries and more are a product of matrices."""
+_KERNEL_STEP = 1 << 15
+"""Rows for a kernel, whose calls cost more, and which reads them once."""
+LANES = 64
+"""Kernels are quickest where loops leave no rest after so many values."""
+_MAX_DIM = 1 << 16
+"""Sums of so many products of two int8 fit in 32 bits."""
+
+
+class Int8Scores:
+    """Rows of 8-bit linear codes with a scale by row or table, and nothing added.
+
+    The cosine with a row does not depend on its scale: it is the product of the query with the codes over the norm of the
+    codes, which is found when a row is scored for the first time.
+    """
+
+    def __init__(self, decoder: Decoder, count: int) -> None:
+        q = decoder.quantization
+        self.decoder = decoder
+        self.stride = q.row_stride
+        self.step = max(1, _STEP // self.stride)
+        self._inverse = np.full(count, np.nan, np.float32)
+        """One over the norm of the codes of each row, 0 for rows of zeros; NaN where it is not known yet."""
+        self._complete = False
+        self._zero = scales(decoder)[:count] == 0
+
+    @classmethod
+    def of(cls, decoder: Decoder, count: int) -> Int8Scores | None:
+        """Scores of a table; None where it is of another kind, or its scales are no usual ones."""
+        q = decoder.quantization
+        if (
+            (q.level, q.bits, q.low_bits, q.bias, q.offset_group) != (Level.LINEAR, 8, 8, 0, Group.NONE)
+            or q.scale_group not in (Group.ROW, Group.TABLE)
+            or decoder.dim > _MAX_DIM
+        ):
+            return None
+        found = scales(decoder)[:count]
+        return cls(decoder, count) if bool((found >= 0).all()) and is_moderate(found) else None
+
+    def ask(self, queries: NDArray[np.float64]) -> Asked:
+        """Make queries ready, float64, shape (n, dim), of unit length."""
+        self._complete = self._complete or not np.isnan(self._inverse).any()
+        if len(queries) < FEW and jit.ready():
+            from qemb.search import kernels
+
+            return _AskedKernel(self, queries, kernels)
+        module = find("simsimd" if len(queries) < FEW else "numkong")
+        if module is None:
+            return _AskedBlas(self, queries)
+        return (_AskedSimsimd if len(queries) < FEW else _AskedNumkong)(self, queries, module)
+
+    def rows(self, low: int, high: int) -> NDArray[np.int8]:
+        """The codes of rows, int8, shape (high - low, dim)."""
+        packed = self.decoder.container.read("CODE", low * self.stride, high * self.stride)
+        return packed.view(np.int8).reshape(high - low, self.stride)[:, : self.decoder.dim]
+
+    def inverse(self, low: int, high: int) -> NDArray[np.float32]:
+        """One over the norm of the codes of these rows, 0 for rows that are zero."""
+        inverse = self._inverse[low:high]
+        if not self._complete and np.isnan(inverse).any():
+            squares = _squares(self.rows(low, high))
+            squares[self._zero[low:high] if len(self._zero) > 1 else self._zero[0]] = 0
+            np.divide(1, np.sqrt(squares), out=inverse, where=squares > 0)
+            inverse[squares == 0] = 0
+        return inverse
+
+
+class _AskedInt8:
+    """Queries as integers and units; the rounding of the query is the slack."""
+
+    tight = True
+
+    def __init__(self, scores: Int8Scores, queries: NDArray[np.float64], largest: int) -> None:
+        self._scores = scores
+        self.step = scores.step
+        self._units = np.abs(queries).max(axis=1) / largest
+        self._units[self._units == 0] = 1
+        self._integers = np.rint(queries / self._units[:, None])
+        error = np.linalg.norm(queries - self._integers * self._units[:, None], axis=1)
+        self.slack = error + 8 * ROUNDING
+
+
+class _AskedSimsimd(_AskedInt8):
+    """Products by simsimd."""
+
+    def __init__(self, scores: Int8Scores, queries: NDArray[np.float64], simsimd: ModuleType) -> None:
+        super().__init__(scores, queries, 127)
+        self._products = simsimd.cdist
+        self._queries = self._integers.astype(np.int8)
+        self._scales = self._units.astype(np.float32)[:, None]
+
+    def score(self, low: int, high: int) -> NDArray[np.float32]:
+        with jit.spent():
+            rows = self._scores.rows(low, high)
+            products = self._products(self._queries, rows, metric="inner", out_dtype="f32")
+            scores = np.asarray(products).reshape(len(self._queries), high - low)
+            return scores * (self._scores.inverse(low, high) * self._scales)
+
+
+class _AskedNumkong(_AskedInt8):
+    """Products of many queries with a tile at once, by numkong."""
+
+    def __init__(self, scores: Int8Scores, queries: NDArray[np.float64], numkong: ModuleType) -> None:
+        super().__init__(scores, queries, 127)
+        self.step = max(1, _BLAS_STEP // scores.stride)
+        self._products = numkong.dots_packed
+        self._queries = numkong.dots_pack(self._integers.astype(np.int8))
+        self._scales = self._units.astype(np.float32)
+
+    def score(self, low: int, high: int) -> NDArray[np.float32]:
+        scores = np.asarray(self._products(self._scores.rows(low, high), self._queries)).astype(np.float32)
+        scores *= self._scores.inverse(low, high)[:, None]
+        scores *= self._scales
+        return scores.T
+
+
+class _AskedKernel(_AskedInt8):
+    """Products by a kernel, with queries of 16 bits as far as sums stay within 32."""
+
+    def __init__(self, scores: Int8Scores, queries: NDArray[np.float64], kernels: ModuleType) -> None:
+        total = np.abs(queries).sum(axis=1) / np.maximum(np.abs(queries).max(axis=1), 1e-300)
+        room = (1 << 31) // 128 / max(float(total.max()), 1.0) - 1
+        super().__init__(scores, queries, int(min(room, (1 << 15) - 1)))
+        self.step = _KERNEL_STEP
+        self._kernels = kernels
+        width = -(-queries.shape[1] // LANES) * LANES
+        self._queries = np.zeros((len(queries), width), np.int16)
+        self._queries[:, : queries.shape[1]] = self._integers
+
+    def score(self, low: int, high: int) -> NDArray[np.float32]:
+        out = np.empty((len(self._queries), high - low), np.float32)
+        inverse = self._scores.inverse(low, high)
+        for first, last, data in read_past(self._scores.decoder, low, high, self._queries.shape[1]):
+            for query, unit, scores in zip(self._queries, self._units.astype(np.float32), out, strict=True):
+                self._kernels.dot_int8(
+                    data.view(np.int8), self._scores.stride, query, unit,
+                    inverse[first - low : last - low], scores[first - low : last - low],
+                )  # fmt: skip
+        return out
+
+
+class _AskedBlas(_AskedInt8):
+    """Products by numpy, in float32."""
+
+    def __init__(self, scores: Int8Scores, queries: NDArray[np.float64]) -> None:
+        super().__init__(scores, queries, (1 << 15) - 1)
+        self.step = max(1, _BLAS_STEP // scores.stride)
+        self.slack = np.full(len(queries), (queries.shape[1] + 8) * ROUNDING)
+        self._queries = queries.astype(np.float32)
+
+    def score(self, low: int, high: int) -> NDArray[np.float32]:
+        with jit.spent():
+            scores = self._queries @ self._scores.rows(low, high).astype(np.float32).T
+            scores *= self._scores.inverse(low, high)
+            return scores
+
+
+def find(name: str) -> ModuleType | None:
+    """A module, where it is installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def read_past(decoder: Decoder, low: int, high: int, width: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """Rows of CODE for kernels that read ``width`` bytes from the beginning of a row, past its end.
+
+    Yields first row, last row, and bytes from the first one on. The last rows of a section are copied, with zeros behind.
+    """
+    stride = decoder.quantization.row_stride
+    section = decoder.container.sections["CODE"]
+    stop = high * stride
+    if section.codec == Codec.RAW:
+        stop = min(stop + width, section.raw_size)
+    data = decoder.container.read("CODE", low * stride, stop)
+    inside = low + min(high - low, max(0, len(data) - width + stride) // stride)
+    if inside > low:
+        yield low, inside, data
+    if inside < high:
+        rest = data[(inside - low) * stride : (high - low) * stride]
+        yield inside, high, np.concatenate([rest, np.zeros(width, np.uint8)])
+
+
+def scales(decoder: Decoder) -> NDArray[np.float32]:
+    """Scales by row or table as float32, shape (rows,) or (1,)."""
+    return decoder.container.array("SCAL", float_dtype(decoder.quantization.scale_type)).astype(np.float32)
+
+
+def _squares(rows: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Sums of squares of rows."""
+    simsimd = find("simsimd")
+    if simsimd is not None and len(rows) > 1:
+        return np.asarray(simsimd.inner(rows, rows)).astype(np.float32)
+    wide = rows.astype(np.float32)
+    return np.einsum("ij,ij->i", wide, wide)

@@ -1,0 +1,91 @@
+"""The search itself: rows whose scores may be among the best are kept, and their cosines computed exactly."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qemb.search.int8 import Int8Scores
+from qemb.search.pool import Pool
+from qemb.search.scores import DecodedScores, unit
+from qemb.threads import count_threads, for_each
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from numpy.typing import NDArray
+
+    from qemb.decode import Decoder
+    from qemb.search.scores import Asked
+
+_WORTH_THREADS = 1 << 23
+"""Values below which one thread is done before a second has started."""
+_BLOCK = 1 << 16
+"""Values of candidates decoded at a time."""
+
+
+class Searcher:
+    """Exact cosine search over the first ``count`` rows of a file; what a search finds out of the rows is kept."""
+
+    def __init__(self, decoder: Decoder, count: int) -> None:
+        self._decoder = decoder
+        self._count = count
+        self._int8: Int8Scores | None = None
+        self._decoded: DecodedScores | None = None
+        self._has_int8 = True
+        """As far as is known."""
+
+    def top(
+        self, queries: NDArray[np.float64], k: int, exclude: Collection[int] = ()
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k rows of highest cosine with each query, best first; ties by row.
+
+        Parameters
+        ----------
+        queries : ndarray
+            float64, shape (n, dim), of unit length.
+        k : int
+            How many.
+        exclude : collection of int
+            Rows that are left out. So are rows with NaN or infinity; rows of zeros have cosine 0.
+
+        Returns
+        -------
+        rows, cosines : ndarray
+            int64 and float64, shape (n, at most k); -1 and NaN where a query has fewer.
+        """
+        wanted = min(k + len(exclude), self._count)
+        if wanted <= 0 or k <= 0 or not len(queries):
+            return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0))
+        asked = self._ask(queries)
+        threads = min(count_threads(), self._count * self._decoder.dim // _WORTH_THREADS + 1)
+        bounds = [self._count * i // threads for i in range(threads + 1)]
+        pools = [Pool(asked, wanted, partial(self._cosines, queries)) for _ in range(threads)]
+        for_each(lambda i: pools[i].scan(bounds[i], bounds[i + 1]), range(threads))
+        return pools[0].join(pools[1:]).best(k, exclude)
+
+    def _ask(self, queries: NDArray[np.float64]) -> Asked:
+        if self._has_int8:
+            self._int8 = self._int8 or Int8Scores.of(self._decoder, self._count)
+            if self._int8 is not None:
+                return self._int8.ask(queries)
+            self._has_int8 = False
+        self._decoded = self._decoded or DecodedScores(self._decoder, self._count)
+        return self._decoded.ask(queries)
+
+    def _cosines(
+        self, queries: NDArray[np.float64], which: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Cosines in float64 of pairs of a query and a row.
+
+        Decoded rows over their norms, times the query; einsum adds up each row in the same order, so that equal rows tie.
+        """
+        out = np.empty(len(rows))
+        step = max(1, _BLOCK // self._decoder.dim)
+        for low in range(0, len(rows), step):
+            part = rows[low : low + step]
+            vectors = unit(self._decoder.gather(part, np.empty((len(part), self._decoder.dim), np.float32)))
+            np.einsum("ij,ij->i", vectors, queries[which[low : low + step]], out=out[low : low + step])
+        return out
