@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import qemb
+from qemb import jit
+from qemb.search import int8, searcher
 
 CLOSE = 2.0**-20
 """gensim adds up in float32: cosines nearer than this, some eight roundings of it, may change places there."""
@@ -194,3 +197,124 @@ def test_similarity_is_gensims(table):
 def test_no_words(table):
     with table(np.empty((0, 4)), bits=8) as emb:
         assert emb.nearest([1, 2, 3, 4]) == []
+
+
+# --- every way of scoring -------------------------------------------------------------------------------------------
+
+ENGINES = ["numpy", "simsimd", "numkong", "kernels"]
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request, monkeypatch):
+    """Search with one library and no other, where it is installed."""
+    modules = {"numpy": None, "kernels": "numba"}
+    if (module := modules.get(request.param, request.param)) is not None:
+        pytest.importorskip(module)
+    monkeypatch.setattr(jit, "ready", jit.load if request.param == "kernels" else lambda: False)
+    if request.param != "simsimd":
+        monkeypatch.setattr(int8, "simsimd", None)
+    if request.param != "numkong":
+        monkeypatch.setitem(sys.modules, "numkong", None)  # importing it fails
+    monkeypatch.setattr(searcher, "_MANY_ROWS", 1)
+    return request.param
+
+
+def write_some(path, rng, rows, dim, options):
+    """A table with zeros, rows that are equal, and lengths all over the place."""
+    matrix = rng.normal(size=(rows, dim)) * 10.0 ** rng.integers(-3, 4, (rows, 1))
+    matrix[rng.integers(0, rows, rows // 10)] = matrix[0]
+    matrix[rng.integers(0, rows, 2)] = 0
+    qemb.write(path, words(rows), matrix.astype(np.float32), **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bits": 8},
+        {"bits": 8, "compress": True},
+        {"scheme": "linear", "bits": 8, "scale": "table"},
+        {"scheme": "linear", "bits": 8, "block": 7},
+        {"scheme": "codebook", "bits": 4},
+        {"bits": 4},
+        {"bits": 4, "compress": True},
+        {"scheme": "trellis", "bits": 4, "window": 11, "scale": "table"},
+        {"bits": 3},
+        {"scheme": "exact"},
+    ],
+    ids=str,
+)
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(2, 700), st.integers(13, 140), st.sampled_from([1, 2, 5]), st.integers(0, 2**32 - 1))
+def test_the_same_as_searching_the_decoded_table(tmp_path, engine, options, rows, dim, count, seed):
+    rng = np.random.default_rng(seed)
+    write_some(tmp_path / "some.qemb", rng, rows, dim, options)
+    with qemb.open(tmp_path / "some.qemb") as emb:
+        matrix = emb.matrix()
+        queries = np.concatenate([matrix[rng.integers(0, rows, count)], rng.normal(size=(1, dim))])
+        found, cosine = emb.search(queries, k=10)
+        for query, places, scores in zip(queries, found, cosine, strict=True):
+            assert_best(matrix, query, places[places >= 0], scores[places >= 0], min(10, rows))
+        assert [emb.tokens[row] for row in found[-1] if row >= 0] == [word for word, _ in emb.nearest(queries[-1])]
+
+
+def assert_best(matrix, query, places, scores, count):
+    """The best rows, best first; which of equal ones does not matter here."""
+    expected = cosines(matrix, query)
+    assert len(set(places.tolist())) == len(places) == count
+    assert np.allclose(scores, expected[places].astype(float), rtol=0, atol=1e-12)
+    assert (np.diff(scores) <= 0).all()
+    assert np.allclose(scores, np.sort(expected)[::-1][:count].astype(float), rtol=0, atol=1e-12)
+
+
+def test_scales_of_any_size_and_rows_with_room_between_them(tmp_path, engine):
+    rng = np.random.default_rng(5)
+    codes = rng.integers(-127, 128, (300, 20)).astype(np.int8)
+    codes[7] = 0
+    for scales in (np.ldexp(1.0, rng.integers(-120, 120, 300)), np.where(np.arange(300) % 3, 0.5, 0)):
+        form = qemb.CodeFormat(bits=8, scale="row", scale_dtype="float32")
+        qemb.write_codes(tmp_path / "codes.qemb", words(300), codes, form, scales=scales.astype(np.float32))
+        with qemb.open(tmp_path / "codes.qemb") as emb:
+            for query in (codes[3].astype(float), rng.normal(size=20)):
+                (places,), (scores,) = emb.search(query[None], k=10)
+                assert_best(emb.matrix(), query, places, scores, 10)
+
+
+def test_a_table_larger_than_a_tile(tmp_path, engine):
+    rng = np.random.default_rng(6)
+    centers = rng.normal(size=(40, 24))
+    matrix = (centers[rng.integers(0, 40, 70_000)] + 0.3 * rng.normal(size=(70_000, 24))).astype(np.float32)
+    for options in ({"bits": 8}, {"scheme": "codebook", "bits": 4}, {"bits": 4, "effort": 1}):
+        qemb.write(tmp_path / "large.qemb", words(len(matrix)), matrix, **options)
+        with qemb.open(tmp_path / "large.qemb") as emb:
+            decoded = emb.matrix()
+            for count in (1, 5):
+                queries = decoded[rng.integers(0, len(decoded), count)]
+                for query, places, scores in zip(queries, *emb.search(queries, k=12), strict=True):
+                    assert_best(decoded, query, places, scores, 12)
+
+
+def test_threads_find_what_one_finds(tmp_path, monkeypatch):
+    monkeypatch.setattr(searcher, "count_threads", lambda: 3)
+    monkeypatch.setattr(searcher, "_WORTH_THREADS", 1000)
+    rng = np.random.default_rng(7)
+    matrix = rng.integers(-3, 4, (5000, 13)).astype(np.float32)  # many ties
+    qemb.write(tmp_path / "ties.qemb", words(5000), matrix, scheme="float32")
+    with qemb.open(tmp_path / "ties.qemb") as emb:
+        several = emb.search(matrix[:7], k=50)
+    monkeypatch.setattr(searcher, "count_threads", lambda: 1)
+    with qemb.open(tmp_path / "ties.qemb") as emb:
+        one = emb.search(matrix[:7], k=50)
+    assert np.array_equal(several[0], one[0])
+    assert np.array_equal(several[1], one[1])
+
+
+def test_what_may_be_searched_for(table):
+    with table([[1, 0], [0, 0], [np.nan, 0], [2, 0]], scheme="float32") as emb:
+        rows, cosine = emb.search([[1, 0], [0, 0]], k=4)
+        assert rows.tolist() == [[0, 3, 1, -1], [0, 1, 3, -1]]
+        assert np.array_equal(cosine, [[1, 1, 0, np.nan], [0, 0, 0, np.nan]], equal_nan=True)
+        assert emb.search(np.empty((0, 2)), k=3)[0].shape == (0, 3)
+        assert emb.search([[1, 0]], k=0)[0].shape == (1, 0)
+        for bad in ([1, 0], [[1, 0, 0]], [[np.nan, 0]], [[np.inf, 0]]):
+            with pytest.raises(ValueError, match=r"queries have shape \(n, 2\)"):
+                emb.search(bad)

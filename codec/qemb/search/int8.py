@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qemb import jit
-from qemb.layout import Codec, Group, Level
+from qemb.layout import Group, Level
 from qemb.quantization import float_dtype
-from qemb.search.scores import ROUNDING, is_moderate
+from qemb.search.scores import ROUNDING, is_moderate, largest_integer, to_integers
+
+simsimd: ModuleType | None
+try:  # here, where it takes a millisecond, and not in the first search
+    simsimd = importlib.import_module("simsimd")
+except ImportError:
+    simsimd = None
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,19 +44,19 @@ _MAX_DIM = 1 << 16
 class Int8Scores:
     """Rows of 8-bit linear codes with a scale by row or table, and nothing added.
 
-    The cosine with a row does not depend on its scale: it is the product of the query with the codes over the norm of the
-    codes, which is found when a row is scored for the first time.
+    The cosine with a row does not depend on its scale: it is the product of the query with the codes over the norm of
+    the codes, which is found when a row is scored for the first time.
     """
 
-    def __init__(self, decoder: Decoder, count: int) -> None:
-        q = decoder.quantization
+    def __init__(self, decoder: Decoder, count: int, zero: NDArray[np.bool_] | None) -> None:
         self.decoder = decoder
-        self.stride = q.row_stride
+        self.count = count
+        self.stride = decoder.quantization.row_stride
         self.step = max(1, _STEP // self.stride)
         self._inverse = np.full(count, np.nan, np.float32)
         """One over the norm of the codes of each row, 0 for rows of zeros; NaN where it is not known yet."""
         self._complete = False
-        self._zero = scales(decoder)[:count] == 0
+        self._zero = zero
 
     @classmethod
     def of(cls, decoder: Decoder, count: int) -> Int8Scores | None:
@@ -62,8 +68,10 @@ class Int8Scores:
             or decoder.dim > _MAX_DIM
         ):
             return None
-        found = scales(decoder)[:count]
-        return cls(decoder, count) if bool((found >= 0).all()) and is_moderate(found) else None
+        found = scales(decoder)
+        if not is_moderate(found):
+            return None
+        return cls(decoder, count, None if found.all() else np.broadcast_to(found == 0, max(len(found), count)))
 
     def ask(self, queries: NDArray[np.float64]) -> Asked:
         """Make queries ready, float64, shape (n, dim), of unit length."""
@@ -72,10 +80,13 @@ class Int8Scores:
             from qemb.search import kernels
 
             return _AskedKernel(self, queries, kernels)
-        module = find("simsimd" if len(queries) < FEW else "numkong")
-        if module is None:
+        if len(queries) < FEW:
+            return _AskedBlas(self, queries) if simsimd is None else _AskedSimsimd(self, queries, simsimd)
+        try:
+            import numkong
+        except ImportError:
             return _AskedBlas(self, queries)
-        return (_AskedSimsimd if len(queries) < FEW else _AskedNumkong)(self, queries, module)
+        return _AskedNumkong(self, queries, numkong)
 
     def rows(self, low: int, high: int) -> NDArray[np.int8]:
         """The codes of rows, int8, shape (high - low, dim)."""
@@ -87,7 +98,8 @@ class Int8Scores:
         inverse = self._inverse[low:high]
         if not self._complete and np.isnan(inverse).any():
             squares = _squares(self.rows(low, high))
-            squares[self._zero[low:high] if len(self._zero) > 1 else self._zero[0]] = 0
+            if self._zero is not None:
+                squares[self._zero[low:high]] = 0
             np.divide(1, np.sqrt(squares), out=inverse, where=squares > 0)
             inverse[squares == 0] = 0
         return inverse
@@ -96,15 +108,12 @@ class Int8Scores:
 class _AskedInt8:
     """Queries as integers and units; the rounding of the query is the slack."""
 
-    tight = True
+    off: NDArray[np.float32] | None = None
 
     def __init__(self, scores: Int8Scores, queries: NDArray[np.float64], largest: int) -> None:
         self._scores = scores
         self.step = scores.step
-        self._units = np.abs(queries).max(axis=1) / largest
-        self._units[self._units == 0] = 1
-        self._integers = np.rint(queries / self._units[:, None])
-        error = np.linalg.norm(queries - self._integers * self._units[:, None], axis=1)
+        self._integers, self._units, error = to_integers(queries, largest)
         self.slack = error + 8 * ROUNDING
 
 
@@ -121,8 +130,9 @@ class _AskedSimsimd(_AskedInt8):
         with jit.spent():
             rows = self._scores.rows(low, high)
             products = self._products(self._queries, rows, metric="inner", out_dtype="f32")
-            scores = np.asarray(products).reshape(len(self._queries), high - low)
-            return scores * (self._scores.inverse(low, high) * self._scales)
+            scores: NDArray[np.float32] = np.array(products, np.float32).reshape(len(self._queries), high - low)
+            scores *= self._scores.inverse(low, high) * self._scales
+            return scores
 
 
 class _AskedNumkong(_AskedInt8):
@@ -146,9 +156,7 @@ class _AskedKernel(_AskedInt8):
     """Products by a kernel, with queries of 16 bits as far as sums stay within 32."""
 
     def __init__(self, scores: Int8Scores, queries: NDArray[np.float64], kernels: ModuleType) -> None:
-        total = np.abs(queries).sum(axis=1) / np.maximum(np.abs(queries).max(axis=1), 1e-300)
-        room = (1 << 31) // 128 / max(float(total.max()), 1.0) - 1
-        super().__init__(scores, queries, int(min(room, (1 << 15) - 1)))
+        super().__init__(scores, queries, largest_integer(queries, 128))
         self.step = _KERNEL_STEP
         self._kernels = kernels
         width = -(-queries.shape[1] // LANES) * LANES
@@ -158,7 +166,7 @@ class _AskedKernel(_AskedInt8):
     def score(self, low: int, high: int) -> NDArray[np.float32]:
         out = np.empty((len(self._queries), high - low), np.float32)
         inverse = self._scores.inverse(low, high)
-        for first, last, data in read_past(self._scores.decoder, low, high, self._queries.shape[1]):
+        for first, last, data in read_past(self._scores.decoder, low, high, self._queries.shape[1], self._scores.count):
             for query, unit, scores in zip(self._queries, self._units.astype(np.float32), out, strict=True):
                 self._kernels.dot_int8(
                     data.view(np.int8), self._scores.stride, query, unit,
@@ -167,11 +175,13 @@ class _AskedKernel(_AskedInt8):
         return out
 
 
-class _AskedBlas(_AskedInt8):
+class _AskedBlas:
     """Products by numpy, in float32."""
 
+    off: NDArray[np.float32] | None = None
+
     def __init__(self, scores: Int8Scores, queries: NDArray[np.float64]) -> None:
-        super().__init__(scores, queries, (1 << 15) - 1)
+        self._scores = scores
         self.step = max(1, _BLAS_STEP // scores.stride)
         self.slack = np.full(len(queries), (queries.shape[1] + 8) * ROUNDING)
         self._queries = queries.astype(np.float32)
@@ -183,24 +193,20 @@ class _AskedBlas(_AskedInt8):
             return scores
 
 
-def find(name: str) -> ModuleType | None:
-    """A module, where it is installed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
-
-
-def read_past(decoder: Decoder, low: int, high: int, width: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+def read_past(
+    decoder: Decoder, low: int, high: int, width: int, size: int
+) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
     """Rows of CODE for kernels that read ``width`` bytes from the beginning of a row, past its end.
 
-    Yields first row, last row, and bytes from the first one on. The last rows of a section are copied, with zeros behind.
+    ``size`` is how many rows there may be read.
+
+    Yields first row, last row, and bytes from the first one on. The last rows of a section are copied, with
+    zeros behind.
     """
     stride = decoder.quantization.row_stride
-    section = decoder.container.sections["CODE"]
     stop = high * stride
-    if section.codec == Codec.RAW:
-        stop = min(stop + width, section.raw_size)
+    if decoder.container.is_raw("CODE"):
+        stop = min(stop + width, size * stride)
     data = decoder.container.read("CODE", low * stride, stop)
     inside = low + min(high - low, max(0, len(data) - width + stride) // stride)
     if inside > low:
@@ -212,13 +218,13 @@ def read_past(decoder: Decoder, low: int, high: int, width: int) -> Iterator[tup
 
 def scales(decoder: Decoder) -> NDArray[np.float32]:
     """Scales by row or table as float32, shape (rows,) or (1,)."""
-    return decoder.container.array("SCAL", float_dtype(decoder.quantization.scale_type)).astype(np.float32)
+    return decoder.container.array("SCAL", float_dtype(decoder.quantization.scale_type)).astype(np.float32, copy=False)
 
 
 def _squares(rows: NDArray[np.int8]) -> NDArray[np.float32]:
     """Sums of squares of rows."""
-    simsimd = find("simsimd")
     if simsimd is not None and len(rows) > 1:
-        return np.asarray(simsimd.inner(rows, rows)).astype(np.float32)
+        return np.array(simsimd.inner(rows, rows), np.float32)
     wide = rows.astype(np.float32)
-    return np.einsum("ij,ij->i", wide, wide)
+    squares: NDArray[np.float32] = np.einsum("ij,ij->i", wide, wide)
+    return squares

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
     from qemb.search.scores import Asked
 
+    Candidates = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]
+    """Query, row and score of each."""
     Cosines = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]]
 
 _FIRST = 1 << 10
 """Scores of the first tile; tiles grow from there, so that what is kept of each is little."""
 _ROOM = 1 << 10
 """Candidates that are kept before those that fell behind are thrown out."""
+_LOOKS = 3
+"""Times the rows wanted: rows whose cosines are computed to see what the best are sure to reach."""
 _LOWEST = -1e30
 
 
@@ -41,22 +45,21 @@ class Pool:
         self._asked = asked
         self._wanted = wanted
         self._cosines = cosines
-        self._least = np.full(len(asked.slack), _LOWEST)
-        self._which = np.empty(0, np.int64)
-        self._rows = np.empty(0, np.int64)
-        self._scores = np.empty(0)
-        self._waiting: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]] = []
+        self.least = np.full(len(asked.slack), _LOWEST)
+        """A cosine that ``wanted`` rows of each query reach, shape (n,)."""
+        self.candidates: Candidates = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+        self._waiting: list[Candidates] = []
 
     def scan(self, low: int, high: int) -> Pool:
         """Score rows ``low`` to ``high`` and keep the candidates among them."""
-        step = min(max(2 * self._wanted, _FIRST // len(self._least)), self._asked.step)
+        step = min(max(2 * self._wanted, _FIRST // len(self.least)), self._asked.step)
         room = kept = 0
         while low < high:
             stop = min(low + step, high)
             kept += self._take(self._asked.score(low, stop), low)
             if kept > room:
                 self.settle()
-                room, kept = len(self._rows) + _ROOM, 0
+                room, kept = len(self.candidates[1]) + _ROOM, 0
             low, step = stop, min(4 * step, self._asked.step)
         self.settle()
         return self
@@ -64,15 +67,15 @@ class Pool:
     def join(self, others: Iterable[Pool]) -> Pool:
         """Take over the candidates of other pools of the same queries."""
         for other in others:
-            self._waiting.append((other._which, other._rows, other._scores))
-            np.maximum(self._least, other._least, out=self._least)
+            self._waiting.append(other.candidates)
+            np.maximum(self.least, other.least, out=self.least)
         self.settle()
         return self
 
     def best(self, k: int, exclude: Collection[int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The k best of each query, as (rows, cosines), shape (n, at most k)."""
-        count = len(self._least)
-        which, rows = self._which, self._rows
+        count = len(self.least)
+        which, rows, _ = self.candidates
         if exclude:
             stays = ~np.isin(rows, list(exclude))
             which, rows = which[stays], rows[stays]
@@ -89,28 +92,30 @@ class Pool:
 
     def settle(self) -> None:
         """Find what ``wanted`` rows of each query are sure to reach, and throw out those that cannot."""
-        parts = [(self._which, self._rows, self._scores), *self._waiting]
+        parts = [self.candidates, *self._waiting]
         self._waiting = []
         which, rows, scores = (np.concatenate([part[i] for part in parts]) for i in range(3))
-        order = np.lexsort((-scores, which))
-        which, rows, scores = which[order], rows[order], scores[order]
-        place = _places(which, len(self._least))
-        first = place < self._wanted
-        if self._asked.tight:
-            sure = scores[first] - self._asked.slack[which[first]]
-        else:  # scores may be far above the cosines: the rows that look best are looked at
-            sure = self._cosines(which[first], rows[first])
-        lowest = np.full(len(self._least), np.inf)
-        np.minimum.at(lowest, which[first], sure)
-        full = np.bincount(which, minlength=len(lowest)) >= self._wanted
-        np.maximum(self._least, lowest, out=self._least, where=full)
-        stays = scores >= (self._least - self._asked.slack)[which]
-        self._which, self._rows, self._scores = which[stays], rows[stays], scores[stays]
+        off = self._asked.off
+        near = scores if off is None else scores - off[rows]
+        order = np.lexsort((-near, which))
+        which, rows, scores, near = which[order], rows[order], scores[order], near[order]
+        place = _places(which, len(self.least))
+        if off is None:
+            first, sure = which, near - self._asked.slack[which]
+        else:  # the rows that look best, and some more, since they only look so
+            looked = place < _LOOKS * self._wanted
+            first, place = which[looked], place[looked]
+            sure = self._cosines(first, rows[looked])
+            sure = sure[np.lexsort((-sure, first))]
+        last = place == self._wanted - 1
+        self.least[first[last]] = np.maximum(self.least[first[last]], sure[last])
+        stays = scores >= (self.least - self._asked.slack)[which]
+        self.candidates = which[stays], rows[stays], scores[stays]
 
     def _take(self, scores: NDArray[np.floating], low: int) -> int:
-        """Keep what may be among the best of the scores of rows from ``low`` on, shape (n, rows); how many these are."""
+        """Keep what may be among the best of scores, shape (n, rows), of rows from ``low`` on; how many these are."""
         # in the type of the scores, and not rounded up
-        bound = np.nextafter((self._least - self._asked.slack).astype(scores.dtype), -np.inf)
+        bound = np.nextafter((self.least - self._asked.slack).astype(scores.dtype), -np.inf)
         keep = scores >= bound[:, None]
         # looked for in the order that scores lie in; several times quicker than nonzero of two dimensions
         by_row = not keep.flags.c_contiguous

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -28,8 +28,8 @@ class Asked(Protocol):
 
     slack: NDArray[np.float64]
     """Shape (n,): no cosine with a query is above its score by more than this."""
-    tight: bool
-    """Whether no cosine is below its score by more than that either."""
+    off: NDArray[np.float32] | None
+    """Shape (rows,): what scores are above the likely cosines; None where they are no further off than the slack."""
     step: int
     """Rows to score at a time, at most."""
 
@@ -47,10 +47,35 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.asarray(wide / norms[:, None])
 
 
-def is_moderate(positive: NDArray[np.floating]) -> bool:
-    """Whether numbers that are not negative are zero, or far from the ends of float32."""
-    some = positive[positive > 0]
-    return not len(some) or bool(some.min() >= _MODERATE[0] and some.max() <= _MODERATE[1])
+def is_moderate(numbers: NDArray[np.floating]) -> bool:
+    """Whether numbers are zero, or positive and far from the ends of float32."""
+    if not len(numbers):
+        return True
+    least, most = numbers.min(), numbers.max()
+    if least == 0 and most > 0:
+        least = numbers[numbers > 0].min()
+    return bool(least >= _MODERATE[0] and most <= _MODERATE[1]) or bool(least == most == 0)
+
+
+def largest_integer(queries: NDArray[np.float64], term: int) -> int:
+    """The largest integer of 16 bits that the largest value of a query may stand as.
+
+    So that products of all its values with numbers up to ``term`` add up to less than 2^31.
+    """
+    largest = np.abs(queries).max(axis=1)
+    ratio = np.divide(np.abs(queries).sum(axis=1), largest, out=np.ones_like(largest), where=largest > 0).max()
+    rounding = queries.shape[1]  # half a unit each, and as much again to be safe
+    return int(np.clip(((1 << 31) / term - rounding) / ratio, 1, (1 << 15) - 1))
+
+
+def to_integers(
+    queries: NDArray[np.float64], largest: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Queries, float64, shape (n, dim), as integers up to ``largest``, their units, and the lengths of what is lost."""
+    units = np.abs(queries).max(axis=1) / largest
+    units[units == 0] = 1
+    integers = np.rint(queries / units[:, None])
+    return integers, units, np.linalg.norm(queries - integers * units[:, None], axis=1)
 
 
 class DecodedScores:
@@ -80,13 +105,11 @@ class DecodedScores:
         """Make queries ready, float64, shape (n, dim), of unit length."""
         return _AskedDecoded(self, queries)
 
-    def score(
-        self, queries: NDArray[np.float32] | NDArray[np.float64], low: int, high: int
-    ) -> NDArray[np.float32] | NDArray[np.float64]:
+    def score(self, queries: NDArray[Any], low: int, high: int) -> NDArray[Any]:
         """Scores of rows, as `Asked.score` has them; ``queries`` are of the dtype of `inverse`, shape (dim, n)."""
         rows = self._decoder.rows(low, high, allocate((high - low, self._decoder.dim), np.float32))
         with np.errstate(over="ignore", invalid="ignore"):
-            scores = rows.astype(queries.dtype, copy=False) @ queries
+            scores: NDArray[Any] = rows.astype(queries.dtype, copy=False) @ queries
             scores *= self.inverse[low:high, None]
         first, last = np.searchsorted(self._unbounded, (low, high))
         scores[self._unbounded[first:last] - low] = -np.inf
@@ -101,7 +124,7 @@ class DecodedScores:
 
 
 class _AskedDecoded:
-    tight = True
+    off: NDArray[np.float32] | None = None
 
     def __init__(self, scores: DecodedScores, queries: NDArray[np.float64]) -> None:
         self.step = scores.step

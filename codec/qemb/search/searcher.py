@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from qemb.search.int8 import Int8Scores
+from qemb import jit
+from qemb.search.int8 import FEW, Int8Scores
+from qemb.search.nibbles import NibbleScores
 from qemb.search.pool import Pool
 from qemb.search.scores import DecodedScores, unit
 from qemb.threads import count_threads, for_each
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from qemb.decode import Decoder
     from qemb.search.scores import Asked
 
-_WORTH_THREADS = 1 << 23
+_WORTH_THREADS = 1 << 26
 """Values below which one thread is done before a second has started."""
+_MANY_ROWS = 1 << 13
+"""Rows below which measuring what scores of packed codes are off by does not pay."""
 _BLOCK = 1 << 16
 """Values of candidates decoded at a time."""
 
@@ -32,10 +36,10 @@ class Searcher:
     def __init__(self, decoder: Decoder, count: int) -> None:
         self._decoder = decoder
         self._count = count
-        self._int8: Int8Scores | None = None
         self._decoded: DecodedScores | None = None
-        self._has_int8 = True
-        """As far as is known."""
+        self._int8: Int8Scores | Literal[False] | None = None
+        self._nibbles: NibbleScores | Literal[False] | None = None
+        """None where it is not known yet whether the table allows it."""
 
     def top(
         self, queries: NDArray[np.float64], k: int, exclude: Collection[int] = ()
@@ -67,20 +71,26 @@ class Searcher:
         return pools[0].join(pools[1:]).best(k, exclude)
 
     def _ask(self, queries: NDArray[np.float64]) -> Asked:
-        if self._has_int8:
-            self._int8 = self._int8 or Int8Scores.of(self._decoder, self._count)
-            if self._int8 is not None:
-                return self._int8.ask(queries)
-            self._has_int8 = False
-        self._decoded = self._decoded or DecodedScores(self._decoder, self._count)
-        return self._decoded.ask(queries)
+        """Queries made ready for the way of scoring that is quickest for so many of them, on this table."""
+        if self._int8 is None:
+            self._int8 = Int8Scores.of(self._decoder, self._count) or False
+        if self._int8:
+            return self._int8.ask(queries)
+        if self._decoded is None:
+            self._decoded = DecodedScores(self._decoder, self._count)
+        asked = None
+        if len(queries) < FEW and self._count >= _MANY_ROWS and jit.ready():
+            if self._nibbles is None:
+                self._nibbles = NibbleScores.of(self._decoder, self._decoded, self._count) or False
+            asked = self._nibbles.ask(queries) if self._nibbles else None
+        return asked or self._decoded.ask(queries)
 
     def _cosines(
         self, queries: NDArray[np.float64], which: NDArray[np.int64], rows: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """Cosines in float64 of pairs of a query and a row.
 
-        Decoded rows over their norms, times the query; einsum adds up each row in the same order, so that equal rows tie.
+        Decoded rows over their norms, times the query; einsum adds up each row in the same order: equal rows tie.
         """
         out = np.empty(len(rows))
         step = max(1, _BLOCK // self._decoder.dim)
