@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +11,8 @@ from qemb.layout import Group, Level
 from qemb.quantization import float_dtype
 from qemb.search.scores import ROUNDING, is_moderate, largest_integer, to_integers
 
-simsimd: ModuleType | None
 try:  # here, where it takes a millisecond, and not in the first search
-    simsimd = importlib.import_module("simsimd")
+    import simsimd
 except ImportError:
     simsimd = None
 
