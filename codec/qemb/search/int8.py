@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +12,6 @@ from qemb.layout import Group, Level
 from qemb.quantization import float_dtype
 from qemb.search.scores import ROUNDING, is_moderate, largest_integer, to_integers
 
-try:  # here, where it takes a millisecond, and not in the first search
-    import simsimd
-except ImportError:
-    simsimd = None
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +34,17 @@ LANES = 64
 """Kernels are quickest where loops leave no rest after so many values."""
 _MAX_DIM = 1 << 16
 """Sums of so many products of two int8 fit in 32 bits."""
+
+
+def _find(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+simsimd = _find("simsimd")
+"""Imported with this module: a millisecond that the first search would have to wait for."""
 
 
 class Int8Scores:
@@ -80,11 +88,8 @@ class Int8Scores:
             return _AskedKernel(self, queries, kernels)
         if len(queries) < FEW:
             return _AskedBlas(self, queries) if simsimd is None else _AskedSimsimd(self, queries, simsimd)
-        try:
-            import numkong
-        except ImportError:
-            return _AskedBlas(self, queries)
-        return _AskedNumkong(self, queries, numkong)
+        numkong = _find("numkong")
+        return _AskedBlas(self, queries) if numkong is None else _AskedNumkong(self, queries, numkong)
 
     def rows(self, low: int, high: int) -> NDArray[np.int8]:
         """The codes of rows, int8, shape (high - low, dim)."""
