@@ -12,7 +12,6 @@ from qemb.layout import Group, Level
 from qemb.quantization import float_dtype
 from qemb.search.scores import ROUNDING, is_moderate, largest_integer, to_integers
 
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
