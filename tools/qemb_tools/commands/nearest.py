@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
+    import qemb
     from qemb_tools.commands import Subparsers
 
 _HELP = "print the words nearest to a word"
@@ -24,6 +27,10 @@ def add_to(commands: Subparsers) -> None:
     parser.add_argument(
         "--minus", action="append", default=[], metavar="WORD", help="subtract this word; may be repeated"
     )
+    parser.add_argument("--approximate", action="store_true", help="use the index that `qemb index` made")
+    parser.add_argument(
+        "--effort", type=int, choices=range(10), metavar="0-9", help="with --approximate: time for recall (default 5)"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list of words and cosines")
     parser.set_defaults(run=run)
 
@@ -36,8 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.k < 1:
         raise UsageError(f"-k {arguments.k} asks for no neighbours; name 1 or more")
+    if arguments.effort is not None and not arguments.approximate:
+        raise UsageError("--effort says how hard to look in the index; it needs --approximate")
     positive = arguments.words + arguments.plus
-    with open_embedding(arguments.file) as embedding:
+    with open_embedding(arguments.file, _opener(arguments)) as embedding:
         require_words(embedding, positive + arguments.minus, arguments.file)
         if arguments.minus or len(positive) > 1:
             found = embedding.analogy(positive=positive, negative=arguments.minus, k=arguments.k)
@@ -49,3 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
         for word, score in found:
             print(f"{word}\t{score:.4f}")
     return 0
+
+
+def _opener(arguments: argparse.Namespace) -> Callable[[str], qemb.Embedding]:
+    """What opens the file: exact or with its index."""
+    import qemb
+
+    if not arguments.approximate:
+        return qemb.open
+    from qemb_tools.approximate import DEFAULT_EFFORT, load
+
+    return partial(load, effort=DEFAULT_EFFORT if arguments.effort is None else arguments.effort)

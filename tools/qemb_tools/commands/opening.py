@@ -10,17 +10,17 @@ from qemb_tools.cli import AnswerIsNoError
 from qemb_tools.stream import check_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 CANDIDATES = 20_000
 """Tokens that are looked through for a similar one: files have the frequent words first, and difflib is slow."""
 
 
-def open_embedding(path: str) -> qemb.Embedding:
+def open_embedding(path: str, opener: Callable[[str], qemb.Embedding] = qemb.open) -> qemb.Embedding:
     """Open a ``.qemb`` file. Raises `UsageError` if there is none of that name, `qemb.QembError` if it is bad."""
     check_file(path)
     try:
-        return qemb.open(path)
+        return opener(path)
     except qemb.MalformedError as error:
         if error.code != "malformed.magic":
             raise
