@@ -118,7 +118,7 @@ def test_cosines_are_exact_and_in_order(indexed):
 
 def test_many_queries_are_answered_as_each_alone(indexed):
     with load(indexed[0]) as emb:
-        queries = make_table(1)[:70]
+        queries = make_table(1)[:300]
         rows, cosines = emb.search(queries, 5)
         assert rows.dtype == np.int64
         assert cosines.dtype == np.float64

@@ -53,6 +53,8 @@ _ROWS_PER_CELL = 64
 _ITERATIONS = 10
 _MIN_TRAINED = 640
 """Rows that the 16 centroids of a product code are trained on, at least; faiss asks for 39 each."""
+_TOGETHER = 256
+"""Queries whose candidates are held at once."""
 _ASKED = 100
 """Rows whose neighbours are searched for, to measure recall."""
 
@@ -125,23 +127,28 @@ class _IndexSearcher(Searcher):
         self, queries: NDArray[np.float64], k: int, exclude: Collection[int] = ()
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """As in `Searcher`, of the rows that were found."""
-        import faiss
+        faiss = _faiss()
 
         probes = math.ceil(self._index.nlist * 2.0 ** (self.effort - MAX_EFFORT))
         candidates = math.ceil(max(k + len(exclude), 10) * 20 * 2 ** ((self.effort - DEFAULT_EFFORT) / 2))
         if candidates >= self._index.ntotal or k <= 0 or not len(queries):
             return super().top(queries, k, exclude)  # which is as quick
         options = faiss.IVFSearchParameters(nprobe=probes)
-        rows = self._index.search(_pad(queries.astype(np.float32)), candidates, params=options)[1]
-        rows.sort(axis=1)  # so that equal cosines stay in row order
-        known = (rows >= 0) & ~np.isin(rows, list(exclude))
-        cosines = np.full(rows.shape, -np.inf)
-        cosines[known] = self._cosines(queries, np.nonzero(known)[0], rows[known])
-        best = np.argsort(-cosines, axis=1, kind="stable")[:, : min(k, known.sum(axis=1).max())]
-        rows, cosines = np.take_along_axis(rows, best, 1), np.take_along_axis(cosines, best, 1)
-        missing = cosines == -np.inf
-        rows[missing], cosines[missing] = -1, np.nan
-        return rows, cosines
+        rows = np.full((len(queries), k), -1, np.int64)
+        cosines = np.full(rows.shape, np.nan)
+        for low in range(0, len(queries), _TOGETHER):
+            some = queries[low : low + _TOGETHER]
+            met = self._index.search(_pad(some.astype(np.float32)), candidates, params=options)[1]
+            met.sort(axis=1)  # so that equal cosines stay in row order
+            known = (met >= 0) & ~np.isin(met, list(exclude))
+            scores = np.full(met.shape, -np.inf)
+            scores[known] = self._cosines(some, np.nonzero(known)[0], met[known])
+            best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+            chosen = np.take_along_axis(known, best, 1)
+            rows[low : low + _TOGETHER][chosen] = np.take_along_axis(met, best, 1)[chosen]
+            cosines[low : low + _TOGETHER][chosen] = np.take_along_axis(scores, best, 1)[chosen]
+        width = int((rows >= 0).sum(axis=1).max())
+        return rows[:, :width], cosines[:, :width]
 
 
 def load(

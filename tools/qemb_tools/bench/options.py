@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 HELP = "measure qemb beside others, and print tables"
 SPEED = ("open", "lookup", "search", "first", "decode", "convert", "scale")
 """Parts of ``speed``."""
-PARTS = ("speed", *SPEED, "data", "quality", "exact", "encode", "tasks", "keyedvectors", "memory", "minilm")
+OTHERS = ("data", "quality", "exact", "encode", "tasks", "keyedvectors", "memory", "minilm", "approximate")
+PARTS = ("speed", *SPEED, *OTHERS)
 WIDTHS = (8, 6, 4, 3, 2, 1)
 _LARGEST = 1_000_000
 
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "part", nargs="?", default="speed", choices=names, metavar="PART",
         help="what to measure: speed (the default) runs " + ", ".join(SPEED) + " and judges them; others are "
-        + ", ".join(name for name in PARTS if name not in ("speed", *SPEED))
+        + ", ".join(OTHERS)
         + "; all runs everything; pages measures nothing and fills pages from --json",
     )  # fmt: skip
     parser.add_argument("--glove", type=Path, metavar="FILE", help="GloVe text; GloVe 6B 50d where it is left out")
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=_LARGEST,
         metavar="N",
-        help="most rows of scale (%(default)s); 10000000 takes 2 GB",
+        help="most rows of scale and approximate (%(default)s); 10000000 takes 2 GB",
     )
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="where files are made: on a disk, 2 GB and more")
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qemb_tools.bench import convert, encode, exact, keyedvectors, memory, minilm, options, quality, tasks
+from qemb_tools.bench import approximate, convert, encode, exact, keyedvectors, memory, minilm, options, quality, tasks
 from qemb_tools.bench.data import TABLES, MissingTableError, Places
 from qemb_tools.bench.report import Report, describe_machine, machine
 from qemb_tools.bench.speed import decode, first, lookup, opening, pages, scale, search, verdict
@@ -170,6 +170,13 @@ def _keyedvectors(places: Places, report: Report, arguments: argparse.Namespace)
     keyedvectors.run(places, report)
 
 
+def _approximate(places: Places, report: Report, arguments: argparse.Namespace) -> None:
+    try:
+        approximate.run(places, report, largest=arguments.largest, scratch=arguments.scratch, rounds=arguments.repeat)
+    except MissingTableError as missing:
+        report.note(f"- {missing}")
+
+
 def _minilm(places: Places, report: Report, arguments: argparse.Namespace) -> None:  # noqa: ARG001
     minilm.run(report, folder=arguments.eval, widths=arguments.bits)
 
@@ -183,4 +190,5 @@ PARTS: dict[str, Callable[[Places, Report, argparse.Namespace], None]] = {
     "keyedvectors": _keyedvectors,
     "memory": _memory,
     "minilm": _minilm,
+    "approximate": _approximate,
 }
