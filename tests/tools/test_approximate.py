@@ -14,7 +14,7 @@ from qemb import InvalidError
 from qemb_tools import UsageError, convert
 from qemb_tools.approximate import build, load
 
-faiss = pytest.importorskip("faiss")
+faiss = pytest.importorskip("faiss", minversion="1.13")
 
 ROWS, DIM = 6000, 33
 
@@ -275,7 +275,14 @@ def test_it_appears_whole_or_not_at_all(copied, monkeypatch):
 def test_without_faiss(copied, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     for use in (load, build):
-        with pytest.raises(UsageError, match=r'this needs faiss.*pip install "qemb-format\[faiss\]"'):
+        with pytest.raises(UsageError, match=r'this needs faiss.*pip install "qemb-format\[approximate\]"'):
+            use(copied)
+
+
+def test_with_a_faiss_that_finds_wrong_rows(copied, monkeypatch):
+    monkeypatch.setattr(faiss, "__version__", "1.12.0")
+    for use in (load, build):
+        with pytest.raises(UsageError, match=r"faiss 1\.12\.0 is installed.*pip install --upgrade"):
             use(copied)
 
 

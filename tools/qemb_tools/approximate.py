@@ -43,6 +43,8 @@ SUFFIX = ".faiss"
 DEFAULT_EFFORT = 5
 MAX_EFFORT = 9
 
+_FAISS = 1, 13
+"""Up to 1.12 fast scan adds up inner products of residuals wrongly: it finds a tenth of what it should."""
 _MAGIC = b"qembANN1"
 _TAIL = struct.Struct("<II8s")
 """Length of the JSON, CRC-32C of everything up to here, magic."""
@@ -170,7 +172,7 @@ def load(
     qemb.QembError
         The file is bad, or the index is damaged or that of another file.
     UsageError
-        There is no index, or faiss is not installed.
+        There is no index, or faiss is not installed, or too old.
     OSError
         As from ``open``.
     """
@@ -196,7 +198,7 @@ def build(
     qemb.QembError
         The file is bad, or has no vectors to search for.
     UsageError
-        faiss is not installed.
+        faiss is not installed, or too old.
     OSError
         A file cannot be read or written.
     """
@@ -273,7 +275,7 @@ def _train(sample: NDArray[np.float32], cells: int, done: Any) -> Any:  # noqa: 
         clustering.train(sample, quantizer)
         done(len(sample))
     index = faiss.IndexIVFPQFastScan(quantizer, dim, cells, dim // _SUB_DIM, 4, faiss.METRIC_INNER_PRODUCT)
-    index.by_residual = True  # where the mean vector is large, half as many rows are missed
+    index.by_residual = True  # half as many rows are missed where the mean vector is large
     index.train(sample)
     return index
 
@@ -311,7 +313,10 @@ def _faiss() -> Any:  # noqa: ANN401
     try:
         import faiss
     except ImportError:
-        raise missing_extra("faiss", "faiss") from None
+        raise missing_extra("faiss", "approximate") from None
+    if tuple(map(int, faiss.__version__.split(".")[:2])) < _FAISS:
+        found = f"faiss {faiss.__version__} is installed, which finds wrong rows"
+        raise UsageError(f'{found}; run: pip install --upgrade "qemb-format[approximate]"')
     return faiss
 
 
