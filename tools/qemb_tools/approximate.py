@@ -92,7 +92,7 @@ class ApproximateEmbedding(qemb.Embedding):
     def __init__(self, path: str, index: str, effort: int) -> None:
         super().__init__(path)
         try:
-            content, record = _read(index, path)
+            content, record = _read(index, self, path)
             self.recall: tuple[float, ...] = tuple(record["recall"])
             """Share of the ten nearest rows that is found at effort 0 to 9, as it was measured on building."""
             self._searcher = self._approximate = _IndexSearcher(self, content)
@@ -130,7 +130,6 @@ class _IndexSearcher(Searcher):
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """As in `Searcher`, of the rows that were found."""
         faiss = _faiss()
-
         probes = math.ceil(self._index.nlist * 2.0 ** (self.effort - MAX_EFFORT))
         candidates = math.ceil(max(k + len(exclude), 10) * 20 * 2 ** ((self.effort - DEFAULT_EFFORT) / 2))
         if candidates >= self._index.ntotal or k <= 0 or not len(queries):
@@ -176,7 +175,7 @@ def load(
     OSError
         As from ``open``.
     """
-    return ApproximateEmbedding(os.fspath(path), _beside(path, index), effort)
+    return ApproximateEmbedding(os.fsdecode(path), _beside(path, index), effort)
 
 
 def build(
@@ -202,8 +201,8 @@ def build(
     OSError
         A file cannot be read or written.
     """
-    path, target = os.fspath(path), _beside(path, index)
-    faiss = _faiss()
+    path, target = os.fsdecode(path), _beside(path, index)
+    _faiss()  # is asked for before the work
     with qemb.open(path) as embedding, naming(path):
         cells = _count_cells(len(embedding))
         sample = _sample(embedding, cells)
@@ -219,19 +218,7 @@ def build(
                 content.add_with_ids(units, numbers)
                 bar.update(min(step, len(embedding) - low))
         recall = _measure(embedding, content)
-        record = {"table": _identity(path), "recall": recall}
-        with AtomicFile(target) as file:
-            crc = 0
-
-            def write(data: bytes) -> int:
-                nonlocal crc
-                crc = crc32c(data, crc)
-                return file.file.write(data)
-
-            faiss.write_index(content, faiss.PyCallbackIOWriter(write))
-            text = json.dumps(record).encode()
-            write(text + len(text).to_bytes(4, "little"))
-            file.file.write(crc.to_bytes(4, "little") + _MAGIC)
+        _write(target, content, {"table": _identity(embedding), "recall": recall})
     return Summary(target, content.ntotal, content.nlist, os.path.getsize(target), tuple(recall))
 
 
@@ -300,13 +287,12 @@ def _measure(embedding: qemb.Embedding, index: Any) -> list[float]:  # noqa: ANN
 
 
 def _beside(path: str | os.PathLike[str], index: str | os.PathLike[str] | None) -> str:
-    return os.fspath(path) + SUFFIX if index is None else os.fspath(index)
+    return os.fsdecode(path) + SUFFIX if index is None else os.fsdecode(index)
 
 
-def _identity(path: str) -> str:
+def _identity(embedding: qemb.Embedding) -> str:
     """What tells a file from every other: its header, whose checksum covers, by way of the table's, every section."""
-    with open(path, "rb") as file:
-        return file.read(HEADER_SIZE).hex()
+    return bytes(embedding._container.data[:HEADER_SIZE]).hex()  # noqa: SLF001 - that of the file that is open
 
 
 def _faiss() -> Any:  # noqa: ANN401
@@ -320,7 +306,25 @@ def _faiss() -> Any:  # noqa: ANN401
     return faiss
 
 
-def _read(index: str, path: str) -> tuple[Any, dict[str, Any]]:
+def _write(target: str, content: Any, record: dict[str, Any]) -> None:  # noqa: ANN401
+    """Write an index, and what has to be known of it, after each other."""
+    import faiss
+
+    crc = 0
+    with AtomicFile(target) as file:
+
+        def write(data: bytes) -> int:
+            nonlocal crc
+            crc = crc32c(data, crc)
+            return file.file.write(data)
+
+        faiss.write_index(content, faiss.PyCallbackIOWriter(write))
+        text = json.dumps(record).encode()
+        write(text + len(text).to_bytes(4, "little"))
+        file.file.write(crc.to_bytes(4, "little") + _MAGIC)
+
+
+def _read(index: str, embedding: qemb.Embedding, path: str) -> tuple[Any, dict[str, Any]]:
     """The index, and what stands after it; every byte is checked before faiss sees one."""
     faiss = _faiss()
     again = f"run: qemb index {path}"
@@ -332,7 +336,7 @@ def _read(index: str, path: str) -> tuple[Any, dict[str, Any]]:
         record = _check(file)
         if record is None:
             raise source_error(f"the index is damaged, cut short, or no index of qemb; {again}", index)
-        if record["table"] != _identity(path):
+        if record["table"] != _identity(embedding):
             raise source_error(f"this is the index of another file, or {path} has changed since; {again}", index)
         file.seek(0)
         try:
@@ -355,6 +359,8 @@ def _check(file: BinaryIO) -> dict[str, Any] | None:
     left, crc = size - len(_MAGIC) - 4, 0
     while left:
         part = file.read(min(left, 1 << 20))
+        if not part:  # somebody cuts it short this moment
+            return None
         left, crc = left - len(part), crc32c(part, crc)
     if crc != expected:
         return None
