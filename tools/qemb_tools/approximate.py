@@ -308,8 +308,7 @@ def _faiss() -> Any:  # noqa: ANN401
 
 def _write(target: str, content: Any, record: dict[str, Any]) -> None:  # noqa: ANN401
     """Write an index, and what has to be known of it, after each other."""
-    import faiss
-
+    faiss = _faiss()
     crc = 0
     with AtomicFile(target) as file:
 

@@ -17,8 +17,13 @@ from qemb_tools.bench.speed.process import THREADS, call
 from qemb_tools.bench.timing import Stopwatch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
     from qemb_tools.bench.data import Places, Table
     from qemb_tools.bench.report import Report, Row
+    from qemb_tools.bench.speed.measure import Turn
 
 K = 10
 EFFORTS = (3, 5, 7, 9)
@@ -110,12 +115,11 @@ def search(path: str, rounds: int) -> list[dict[str, Any]]:
     truth = recall.without(exact.search(queries, K + 1)[0], numbers)
     found = []
     for near.effort in EFFORTS:
-        each = {name: itertools.cycle(queries[:, np.newaxis]) for name in ("one", "exact")}
         sides = {
-            "one": here(lambda each=each: near.search(next(each["one"]), K)),
-            "exact": here(lambda each=each: exact.search(next(each["exact"]), K)),
-            "many": here(lambda: near.search(queries[:_TOGETHER], K)),
-            "exact_many": here(lambda: exact.search(queries[:_TOGETHER], K)),
+            "one": _searches(near, itertools.cycle(queries[:, np.newaxis])),
+            "exact": _searches(exact, itertools.cycle(queries[:, np.newaxis])),
+            "many": _searches(near, itertools.repeat(queries[:_TOGETHER])),
+            "exact_many": _searches(exact, itertools.repeat(queries[:_TOGETHER])),
         }
         seconds = {name: turn["median"] * 1e3 for name, turn in take_turns(sides, rounds=rounds).items()}
         for name in ("many", "exact_many"):
@@ -123,3 +127,8 @@ def search(path: str, rounds: int) -> list[dict[str, Any]]:
         share = recall.overlap(truth, recall.without(near.search(queries, K + 1)[0], numbers))
         found.append({"effort": near.effort, "recall": share, **seconds})
     return found
+
+
+def _searches(emb: qemb.Embedding, queries: Iterator[NDArray[np.float32]]) -> Turn:
+    """Searches, each for the next of the queries."""
+    return here(lambda: emb.search(next(queries), K))
