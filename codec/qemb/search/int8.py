@@ -58,8 +58,9 @@ class Int8Scores:
         self.count = count
         self.stride = decoder.quantization.row_stride
         self.step = max(1, _STEP // self.stride)
-        self._inverse = np.full(count, np.nan, np.float32)
-        """One over the norm of the codes of each row, 0 for rows of zeros; NaN where it is not known yet."""
+        self._inverse = np.empty(count, np.float32)
+        """One over the norm of the codes of each row, 0 for rows of zeros, where it is known."""
+        self._known = np.zeros(count, np.bool_)
         self._complete = False
         self._zero = zero
 
@@ -80,7 +81,7 @@ class Int8Scores:
 
     def ask(self, queries: NDArray[np.float64]) -> Asked:
         """Make queries ready, float64, shape (n, dim), of unit length."""
-        self._complete = self._complete or not np.isnan(self._inverse).any()
+        self._complete = self._complete or bool(self._known.all())
         if len(queries) < FEW and jit.ready():
             from qemb.search import kernels
 
@@ -98,12 +99,14 @@ class Int8Scores:
     def inverse(self, low: int, high: int) -> NDArray[np.float32]:
         """One over the norm of the codes of these rows, 0 for rows that are zero."""
         inverse = self._inverse[low:high]
-        if not self._complete and np.isnan(inverse).any():
+        if not self._complete and not self._known[low:high].all():
             squares = _squares(self.rows(low, high))
             if self._zero is not None:
                 squares[self._zero[low:high]] = 0
-            np.divide(1, np.sqrt(squares), out=inverse, where=squares > 0)
-            inverse[squares == 0] = 0
+            with np.errstate(divide="ignore"):
+                np.reciprocal(np.sqrt(squares, out=squares), out=inverse)
+            inverse[np.isinf(inverse)] = 0
+            self._known[low:high] = True
         return inverse
 
 
@@ -132,9 +135,8 @@ class _AskedSimsimd(_AskedInt8):
         with jit.spent():
             rows = self._scores.rows(low, high)
             products = self._products(self._queries, rows, metric="inner", out_dtype="f32")
-            scores: NDArray[np.float32] = np.array(products, np.float32).reshape(len(self._queries), high - low)
-            scores *= self._scores.inverse(low, high) * self._scales
-            return scores
+            scores: NDArray[np.float32] = np.asarray(products).reshape(len(self._queries), high - low)
+            return np.multiply(scores, self._scores.inverse(low, high) * self._scales)
 
 
 class _AskedNumkong(_AskedInt8):
