@@ -136,7 +136,7 @@ class _AskedSimsimd(_AskedInt8):
             rows = self._scores.rows(low, high)
             products = self._products(self._queries, rows, metric="inner", out_dtype="f32")
             scores: NDArray[np.float32] = np.asarray(products).reshape(len(self._queries), high - low)
-            return np.multiply(scores, self._scores.inverse(low, high) * self._scales)
+            return np.asarray(scores * (self._scores.inverse(low, high) * self._scales))
 
 
 class _AskedNumkong(_AskedInt8):
