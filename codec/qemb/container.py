@@ -16,7 +16,7 @@ import zstandard
 from qemb import layout
 from qemb.atomic import AtomicFile
 from qemb.checksum import crc32c
-from qemb.errors import InvalidError, LimitError, MalformedError
+from qemb.errors import InvalidError, LimitError, MalformedError, QembError
 from qemb.frames import FRAME_ENTRY, MIN_SAVING, SAMPLE, decompress, make_compressor
 from qemb.header import ENTRY_SIZE, HEADER_SIZE, Section, align, read_header, read_table
 from qemb.layout import KINDS, Codec
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
+
+    from qemb.errors import Rows
+
+_STEP = 1 << 24
+"""Bytes that a checksum goes over between two words to whoever waits."""
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -154,17 +159,39 @@ class Container:
         MalformedError
             ``malformed.section_checksum`` or ``malformed.frame``.
         """
-        if crc32c(self.stored(section)) != section.crc:
-            raise MalformedError(
-                "malformed.section_checksum",
-                "the bytes of this section are damaged: fetch the file again",
-                where=section.where,
-                offset=section.offset,
-            )
-        if section.codec == Codec.ZSTD and section.kind in KINDS:
+        if self.checksum(section) != section.crc:
+            raise damaged(section)
+        for _, fault in self.frame_faults(section):
+            raise fault
+
+    def checksum(self, section: Section, progress: Callable[[int], None] = lambda _: None) -> int:
+        """The CRC-32C of the stored bytes of a section; ``progress`` is told how many more have been gone over."""
+        crc = 0
+        for start in range(section.offset, section.end, _STEP):
+            part = self.data[start : min(start + _STEP, section.end)]
+            crc = crc32c(part, crc)
+            progress(len(part))
+        return crc
+
+    def frame_faults(self, section: Section) -> Iterator[tuple[int, QembError]]:
+        """Decode every frame of a section: the number of each that is damaged, and what is wrong; -1 for the table."""
+        if section.codec != Codec.ZSTD or section.kind not in KINDS:
+            return
+        try:
             self._frame_table(section)
+        except InvalidError as error:
+            fault: QembError = error
+        else:
             for number in range(section.frames):
-                self._frame(section, number)
+                try:
+                    self._frame(section, number)
+                except QembError as error:
+                    fault = error
+                else:
+                    continue
+                yield number, fault
+            return
+        yield -1, fault
 
     def _frame_table(self, section: Section) -> NDArray[Any]:
         table = self._frame_tables.get(section.kind)
@@ -201,6 +228,17 @@ class Container:
         frame = stored if len(stored) == raw_size else decompress(stored, raw_size, where, start)
         last_frames[section.kind] = (number, frame)
         return frame
+
+
+def damaged(section: Section, hint: str = "", rows: Rows = ()) -> MalformedError:
+    """What is said of a section that does not match its CRC."""
+    return MalformedError(
+        "malformed.section_checksum",
+        f"the bytes of this section are damaged: fetch the file again{hint}",
+        where=section.where,
+        offset=section.offset,
+        rows=rows,
+    )
 
 
 def allocate(shape: tuple[int, ...], element: type[np.generic], where: str = "") -> NDArray[Any]:

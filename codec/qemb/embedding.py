@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from qemb.errors import QembError
+    from qemb.verify import Progress
+
 
 Query = str | bytes | Sequence[str | bytes]
 _WORDS = 1 << 8
@@ -318,17 +321,30 @@ class Embedding:
         """What the file is: shape, scheme, sizes."""
         return describe(self._container, self._quantization, self._transform, self.metadata)
 
-    def verify(self) -> None:
+    def verify(self, progress: Progress | None = None) -> None:
         """Check everything: every checksum, every rule of the specification.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Is told now and then how many bytes have been gone over, and of how many.
 
         Raises
         ------
         QembError
-            The first broken rule, in the order that the specification fixes.
+            The first broken rule, in the order that the specification fixes; `QembError.rows` names the rows.
         """
-        from qemb.verify import OpenFile, verify
+        for fault in self.faults(progress):
+            raise fault
 
-        verify(OpenFile(self._container, self._decoder, self.tokens, lambda: self.metadata))
+    def faults(self, progress: Progress | None = None) -> Iterator[QembError]:
+        """Check everything as `verify` does, and go on after the first broken rule: every one of them, lazily.
+
+        A rule comes once for each section, with all rows that break it; a damaged frame is one of its own.
+        """
+        from qemb.verify import OpenFile, find_faults
+
+        return find_faults(OpenFile(self._container, self._decoder, self.tokens, lambda: self.metadata), progress)
 
     def save(
         self,

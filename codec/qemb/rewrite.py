@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qemb.container import ContainerWriter
+from qemb.damage import is_by_row
 from qemb.decode import EXCEPTION
 from qemb.errors import InvalidError
 from qemb.frames import whole_rows
-from qemb.layout import HIGH_KINDS, KINDS, ExceptionEntry, Group
+from qemb.layout import KINDS, ExceptionEntry
 from qemb.vocabulary import VocabularyBuilder, check_indexable
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Choice:
             return [container.array("CNTS", "<u8")[self._of_tokens].view(np.uint8)]
         if kind == "EXCP":
             return [self._exceptions(container).view(np.uint8)]
-        if section.raw_size and _is_by_row(kind, quantization):
+        if section.raw_size and is_by_row(kind, quantization):
             return _Rows(container, kind, section.raw_size // container.header.rows, self.rows)
         return _Pieces(container, section)
 
@@ -140,15 +141,9 @@ def _row_bytes(section: Section, quantization: Quantization, rows: int) -> int:
     """Bytes that belong together; 0 for a section that is always stored raw."""
     if not section.raw_size or section.kind in _STRUCTURES:
         return 0
-    if _is_by_row(section.kind, quantization):
+    if is_by_row(section.kind, quantization):
         return section.raw_size // rows
     return int(ExceptionEntry.sizeof()) if section.kind == "EXCP" else 1
-
-
-def _is_by_row(kind: str, quantization: Quantization) -> bool:
-    """Whether a section holds as many bytes for each row."""
-    groups = {"SCAL": quantization.scale_group, "OFFS": quantization.offset_group}
-    return kind in ("CODE", "NORM", *HIGH_KINDS) or groups.get(kind) in (Group.ROW, Group.BLOCK)
 
 
 class _Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,9 @@ import textwrap
 import numpy as np
 import pytest
 
+import bases
 import qemb as codec
+from qemb_tools.cli import main
 from qemb_tools.text import TextSink
 
 WORDS = ["king", "queen", "man", "woman", "New York", "café", "Paris", "paris"]
@@ -131,7 +134,28 @@ def test_verify(qemb, table, tmp_path):
     assert result.stderr.startswith("qemb: bad.qemb: ")
     bad, good = json.loads(qemb("verify", "bad.qemb", "table.qemb", "--json", code=1).stdout)
     assert (bad["file"], bad["good"], bad["error"]["code"]) == ("bad.qemb", False, "malformed.section_checksum")
+    assert bad["error"]["rows"] == []
     assert good == {"file": "table.qemb", "good": True, "error": None}
+
+
+def test_verify_all(tmp_path, capsys):
+    data = bytearray(bases.linear().build())
+    for kind in (b"SCAL", b"CNTS"):
+        (place,) = struct.unpack_from("<Q", data, data.index(kind) + 8)
+        data[place + 3] ^= 1
+    path = tmp_path / "bad.qemb"
+    path.write_bytes(data)
+
+    def run(*options):
+        assert main(["verify", *options, str(path)]) == 1
+        return capsys.readouterr()
+
+    assert run().err.count("\n") == 1
+    lines = run("--all").err.splitlines()
+    assert [line.split("(")[-1].split(",")[0] for line in lines] == ["section SCAL", "section CNTS", "section NORM"]
+    (result,) = json.loads(run("--all", "--json").out)
+    assert result["error"] == result["errors"][0]
+    assert result["errors"][2]["rows"] == [[0, 1]]
 
 
 def test_get(qemb, table):
