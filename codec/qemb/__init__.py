@@ -20,6 +20,7 @@ from qemb.subword import Subwords
 if TYPE_CHECKING:
     from qemb.codes import CodeFormat, CodeWriter, write_codes
     from qemb.encode.options import EncoderOptions
+    from qemb.salvage import Repaired, repair
     from qemb.writer import Writer, write
 
 __version__ = "0.1.0"
@@ -34,10 +35,12 @@ __all__ = [
     "LimitError",
     "MalformedError",
     "QembError",
+    "Repaired",
     "Subwords",
     "UnsupportedError",
     "Writer",
     "open",
+    "repair",
     "write",
     "write_codes",
 ]
@@ -46,7 +49,9 @@ _WRITERS = {
     "CodeFormat": "qemb.codes",
     "CodeWriter": "qemb.codes",
     "EncoderOptions": "qemb.encode.options",
+    "Repaired": "qemb.salvage",
     "Writer": "qemb.writer",
+    "repair": "qemb.salvage",
     "write": "qemb.writer",
     "write_codes": "qemb.codes",
 }

@@ -197,7 +197,7 @@ class Container:
         table = self._frame_tables.get(section.kind)
         if table is None:
             size = section.frames * FRAME_ENTRY.itemsize
-            table = self.data[section.end - size : section.end].view(FRAME_ENTRY)
+            table = self._frame_entries(section)
             ends = table["offset"] + table["size"].astype(np.uint64)
             starts = np.concatenate([np.zeros(1, np.uint64), ends])
             if bool((table["offset"] != starts[:-1]).any()) or int(starts[-1]) != section.stored_size - size:
@@ -209,6 +209,11 @@ class Container:
                 )
             self._frame_tables[section.kind] = table
         return table
+
+    def _frame_entries(self, section: Section) -> NDArray[Any]:
+        """The frame table as it stands there."""
+        size = section.frames * FRAME_ENTRY.itemsize
+        return self.data[section.end - size : section.end].view(FRAME_ENTRY)
 
     def _frame(self, section: Section, number: int) -> NDArray[np.uint8]:
         """One decoded frame; the last one of each section is kept, since rows are mostly read in order."""

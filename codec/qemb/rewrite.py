@@ -62,7 +62,7 @@ def rewrite(
 
 
 class Choice:
-    """Some rows of a file, in any order, and what they are called; subword buckets follow them.
+    """Some rows of a file, in any order, and what they are called; subword buckets follow them, or do not.
 
     Raises
     ------
@@ -70,7 +70,9 @@ class Choice:
         A number is not the row of a token, or not as many tokens as rows; a token comes twice or is too long.
     """
 
-    def __init__(self, container: Container, rows: NDArray[np.int64], tokens: Sequence[str | bytes]) -> None:
+    def __init__(
+        self, container: Container, rows: NDArray[np.int64], tokens: Sequence[str | bytes], *, buckets: bool = True
+    ) -> None:
         header = container.header
         if len(rows) != len(tokens):
             raise InvalidError("invalid.shape", f"{len(tokens):,} tokens for {len(rows):,} rows")
@@ -81,7 +83,7 @@ class Choice:
             if not self.vocabulary.add(token, number):
                 raise InvalidError("invalid.duplicate_token", f"{token!r} came before", where=f"row {number}")
         self._of_tokens = rows
-        self.rows = np.concatenate([rows, np.arange(header.tokens, header.rows)])
+        self.rows = np.concatenate([rows, np.arange(header.tokens, header.rows)]) if buckets else rows
 
     def pieces(
         self, container: Container, section: Section, quantization: Quantization

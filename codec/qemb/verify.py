@@ -96,6 +96,13 @@ def find_faults(file: OpenFile, progress: Progress | None = None) -> Iterator[Qe
     add(total - done)
 
 
+def vector_faults(file: OpenFile) -> Iterator[QembError]:
+    """What is wrong with the contents that vectors are made of."""
+    for kind in ("LEVL", "SCAL", "OFFS", "CODE", "HIG0", "QUAN", "EXCP"):
+        if kind in file.container.sections:
+            yield from _CHECKS[kind](file)
+
+
 def _until_unreadable(faults: Iterator[QembError]) -> Iterator[QembError]:
     """What a check finds, and what it fails on."""
     failed: QembError | None = None
@@ -376,15 +383,18 @@ def _check_index(file: OpenFile) -> Iterator[QembError]:
     hashes = np.fromiter((google_crc32c.value(token) for token in file.tokens.iter_raw()), np.uint32, count)
     place = np.empty(count, np.int64)
     place[rows] = taken
-    home = home_slots(hashes, len(slots))
+    lost = cannot_be_found(slots, place, home_slots(hashes, len(slots)))
+    if lost.any():
+        yield invalid(f"token {int(np.argmax(lost))} cannot be found from its hash", runs(lost))
+
+
+def cannot_be_found(slots: NDArray[np.uint32], place: NDArray[np.int64], home: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the search for tokens meets an empty slot between where it begins and where they stand."""
     # The nearest empty slot at or before a token's place has to lie before its home, going round the end.
     size = len(slots)
     empty = np.flatnonzero(slots == EMPTY)
     before = empty[np.searchsorted(empty, place, side="right") - 1]
-    gap = (place - before) % size
-    lost = (place - home) % size >= gap
-    if lost.any():
-        yield invalid(f"token {int(np.argmax(lost))} cannot be found from its hash", runs(lost))
+    return np.asarray((place - home) % size >= (place - before) % size)
 
 
 def _check_norms(file: OpenFile) -> Iterator[QembError]:

@@ -158,6 +158,31 @@ def test_verify_all(tmp_path, capsys):
     assert result["errors"][2]["rows"] == [[0, 1]]
 
 
+def test_repair(qemb, tmp_path):
+    words = [f"word{row}" for row in range(2000)]
+    codec.write(tmp_path / "good.qemb", words, np.ones((2000, 8), np.float32), bits=8)
+    data = bytearray((tmp_path / "good.qemb").read_bytes())
+    (tmp_path / "bad.qemb").write_bytes(data[:4096] + bytes(4096) + data[8192:])
+    (code,) = struct.unpack_from("<Q", data, data.index(b"CODE") + 8)
+    first, last = (4096 - code) // 8, -(-(8192 - code) // 8)
+    lost = last - first
+    assert code + 8 * 2000 > 8192
+    assert qemb("repair", "bad.qemb", "out.qemb").stdout.splitlines() == [
+        f"out.qemb: {2000 - lost:,} of 2,000 rows saved",
+        f"lost: {lost:,} by their vectors, 0 by their words",
+        f"lost: rows {first:,} to {last - 1:,}",
+    ]
+    assert qemb("verify", "out.qemb").stdout == "out.qemb: good\n"
+    printed = json.loads(qemb("repair", "bad.qemb", "out.qemb", "--json").stdout)
+    assert (printed["kept"], printed["lost"]) == (2000 - lost, [[first, last]])
+    data[code + 1] ^= 1
+    (tmp_path / "bad.qemb").write_bytes(data)
+    assert "--keep-suspect" in qemb("repair", "bad.qemb", "none.qemb", code=1).stderr
+    assert not (tmp_path / "none.qemb").exists()
+    qemb("repair", "bad.qemb", "out.qemb", "--keep-suspect")
+    assert "name another one" in qemb("repair", "out.qemb", "out.qemb", code=1).stderr
+
+
 def test_get(qemb, table):
     lines = qemb("get", "table.qemb", "king", "New York", "café").stdout.splitlines()
     assert [line.split(" ")[-12:] for line in lines] == [[str(v) for v in table[i]] for i in (0, 4, 5)]

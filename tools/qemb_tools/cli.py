@@ -18,7 +18,19 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_COMMANDS = ("convert", "info", "verify", "get", "nearest", "index", "compare", "formats", "conformance", "bench")
+_COMMANDS = (
+    "convert",
+    "info",
+    "verify",
+    "repair",
+    "get",
+    "nearest",
+    "index",
+    "compare",
+    "formats",
+    "conformance",
+    "bench",
+)
 
 
 class AnswerIsNoError(Exception):
