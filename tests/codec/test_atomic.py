@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,8 +122,76 @@ def test_a_process_that_dies(target, signals_as_usual, scheme, how):
         assert process.stdout.readline() == "ready\n"
         process.send_signal(how)
         assert process.wait(timeout=60) != 0
-    # nobody can tidy up after a kill; a file with a name of its own is all that may be left
+    # nobody can tidy up after a kill but the next writer; a file with a name of its own is all that may be left
     unharmed(leftovers=how == signal.SIGKILL)
+    qemb.write(path, TOKENS[:3], MATRIX[:3])
+    assert [entry.name for entry in path.parent.iterdir()] == ["table.qemb"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_writers_killed_at_random_moments():
+    """Some of them; `make kill` kills a thousand."""
+    script = Path(__file__).parent / "kill_writers.py"
+    done = subprocess.run([sys.executable, script, "15"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_writers_to_one_name_do_not_sweep_each_other(tmp_path):
+    path = tmp_path / "table.qemb"
+    writers = [qemb.Writer(path, dim=8, bits=8) for _ in range(3)]
+    for number, writer in enumerate(writers):
+        writer.append([f"{number}"], MATRIX[:1])
+    for number, writer in enumerate(writers):
+        writer.close()
+        with qemb.open(path) as emb:
+            assert list(emb) == [f"{number}"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["table.qemb"]
+
+
+def test_what_a_dead_writer_left_goes_and_nothing_else(tmp_path):
+    others = ["table.qemb.part", ".table.qemb.part", ".table.qemb.0123abcd.part.txt", ".table.qemb.0123abcg.part"]
+    others += [".other.qemb.0123abcd.part", ".table.qemb.x.0123abcd.part"]
+    for name in [*others, ".table.qemb.0123abcd.part"]:
+        (tmp_path / name).write_bytes(b"x")
+    os.utime(tmp_path / ".table.qemb.0123abcd.part", (0, 0))  # Windows, without locks, goes by age
+    (tmp_path / ".table.qemb.0123abce.part").mkdir()
+    qemb.write(tmp_path / "table.qemb", TOKENS[:3], MATRIX[:3])
+    names = {entry.name for entry in tmp_path.iterdir()}
+    assert names == {"table.qemb", ".table.qemb.0123abce.part", *others}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="root alone may give files away")
+def test_the_owner_of_a_file_that_is_replaced_is_kept(tmp_path):
+    path = tmp_path / "table.qemb"
+    qemb.write(path, TOKENS[:3], MATRIX[:3])
+    os.chown(path, 1234, 4321)
+    path.chmod(0o640)
+    qemb.write(path, TOKENS[:4], MATRIX[:4])
+    status = path.stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (1234, 4321, 0o640)
+
+
+FULL_DISK = """
+    mount -t tmpfs -o size=1m tmpfs "$1" && cd "$1" || exit 77
+    printf before > table.qemb
+    "$2" -m qemb_tools convert "$3" table.qemb --scheme float32
+    echo "$?" && ls -A && cat table.qemb
+"""
+
+
+def test_a_disk_that_fills_up(tmp_path):
+    """A real one, in memory; `test_a_disk_that_is_full` has the moments."""
+    np.savez(tmp_path / "table.npz", vectors=np.repeat(MATRIX, 3, axis=1), words=np.array(TOKENS))
+    (tmp_path / "disk").mkdir()
+    command = ["unshare", "-rm", "sh", "-c", textwrap.dedent(FULL_DISK), "-", "disk", sys.executable, "../table.npz"]
+    try:
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no unshare")
+    if done.returncode in (1, 77) and not done.stdout:
+        pytest.skip(f"no file system can be mounted here: {done.stderr}")
+    assert done.stdout == "1\ntable.qemb\nbefore"
+    assert done.stderr == "qemb: No space left on device: table.qemb; nothing was written\n"
 
 
 FULL = """
