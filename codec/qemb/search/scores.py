@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from qemb import jit
 from qemb.container import allocate
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ class DecodedScores:
 
     def score(self, queries: NDArray[Any], low: int, high: int) -> NDArray[Any]:
         """Scores of rows, as `Asked.score` has them; ``queries`` are of the dtype of `inverse`, shape (dim, n)."""
-        rows = self._decoder.rows(low, high, allocate((high - low, self._decoder.dim), np.float32))
+        with jit.spent():
+            rows = self._decoder.rows(low, high, allocate((high - low, self._decoder.dim), np.float32))
         with np.errstate(over="ignore", invalid="ignore"):
             scores: NDArray[Any] = rows.astype(queries.dtype, copy=False) @ queries
             scores *= self.inverse[low:high, None]
