@@ -193,14 +193,18 @@ class _Salvage:
 
     def _survey(self, section: Section) -> None:
         container = self.container
-        if section.kind not in KINDS or container.checksum(section) == section.crc:
+        if section.kind not in KINDS:
             return
+        good = container.checksum(section) == section.crc
         if section.codec == Codec.ZSTD:
-            for number in range(section.frames):
-                container.read(section.kind, number * section.frame_size, number * section.frame_size + 1)
+            for start in range(0, section.raw_size, section.frame_size):
+                container.read(section.kind, start, start + 1)
             frames = container.bad_frames.get(section.kind, set())
-            self.hit[section.kind] = frame_bytes(section, frames)
-            self.notes.append(f"{section.kind}: {len(frames):,} of {section.frames:,} frames are damaged")
+            if frames or not good:
+                self.hit[section.kind] = frame_bytes(section, frames)
+                self.notes.append(f"{section.kind}: {len(frames):,} of {section.frames:,} frames are damaged")
+            return
+        if good:
             return
         hit = zero_pages(container.data, section)
         if container.size < section.end:
