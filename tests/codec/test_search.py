@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
@@ -201,20 +202,32 @@ def test_no_words(table):
 
 # --- every way of scoring -------------------------------------------------------------------------------------------
 
-ENGINES = ["numpy", "simsimd", "numkong", "kernels"]
+ENGINES = ["numpy", "simsimd", "numkong", "kernels", "kernels without look-up"]
+
+
+@functools.cache
+def fresh_kernel():
+    """Compiled when it is used first, and not kept on disk."""
+    numba = pytest.importorskip("numba")
+    from qemb.search import kernels
+
+    return numba.njit(kernels.score_nibbles.py_func, error_model="numpy")
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request, monkeypatch):
     """Search with one library and no other, where it is installed."""
-    modules = {"numpy": None, "kernels": "numba"}
+    modules = {"numpy": None, "kernels": "numba", "kernels without look-up": "numba"}
     if (module := modules.get(request.param, request.param)) is not None:
         pytest.importorskip(module)
-    monkeypatch.setattr(jit, "ready", jit.load if request.param == "kernels" else lambda: False)
+    monkeypatch.setattr(jit, "ready", jit.load if request.param.startswith("kernels") else lambda: False)
     if request.param != "simsimd":
         monkeypatch.setattr(int8, "simsimd", None)
     if request.param != "numkong":
         monkeypatch.setitem(sys.modules, "numkong", None)  # importing it fails
+    if request.param == "kernels without look-up":
+        monkeypatch.setattr("qemb.search.intrinsics._LOOKUPS", {})
+        monkeypatch.setattr("qemb.search.kernels.score_nibbles", fresh_kernel())
     monkeypatch.setattr(searcher, "_MANY_ROWS", 1)
     return request.param
 

@@ -31,7 +31,7 @@ _KERNEL_STEP = 1 << 15
 """Rows for a kernel, whose calls cost more, and which reads them once."""
 LANES = 64
 """Kernels are quickest where loops leave no rest after so many values."""
-_MAX_DIM = 1 << 16
+MAX_DIM = 1 << 16
 """Sums of so many products of two int8 fit in 32 bits."""
 
 
@@ -71,7 +71,7 @@ class Int8Scores:
         if (
             (q.level, q.bits, q.low_bits, q.bias, q.offset_group) != (Level.LINEAR, 8, 8, 0, Group.NONE)
             or q.scale_group not in (Group.ROW, Group.TABLE)
-            or decoder.dim > _MAX_DIM
+            or decoder.dim > MAX_DIM
         ):
             return None
         found = scales(decoder)

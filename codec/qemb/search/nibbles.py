@@ -1,4 +1,4 @@
-"""Scores of 4-bit codes out of the packed bytes: levels are stood in for by a cubic, and the difference is bounded."""
+"""Scores of 4-bit codes out of the packed bytes: by look-up in a table, and what that is off by is bounded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qemb.decode import trellis_states
 from qemb.layout import Group, Level
 from qemb.packing import unpack
 from qemb.quantization import float_dtype
-from qemb.search.int8 import read_past, scales
+from qemb.search.int8 import MAX_DIM, read_past, scales
 from qemb.search.scores import ROUNDING, is_moderate, largest_integer, to_integers
 
 if TYPE_CHECKING:
@@ -23,18 +23,15 @@ _STEP = 1 << 15
 """Rows scored at a time."""
 _STEEP = 4.0
 """How many times as long as its row a part of it may be; a row of longer ones is looked at whatever its score."""
-_BOUNDS = -225, 1900
-"""Of the linear coefficient: terms of the cubic stay within 16 bits."""
-_COARSEST = 1 << 6
-"""A query whose largest value has to stand as less than this is better served otherwise."""
-_LANES = 16
-"""The kernel is quickest where its inner loop has so many steps, or a multiple."""
+_LANES = 32
+"""Bytes that the kernel takes at once, at most."""
 
 
 def _has_nibbles(decoder: Decoder) -> bool:
     q = decoder.quantization
     return (
         (q.level, q.bits, q.low_bits) == (Level.CODEBOOK, 4, 4)
+        and decoder.dim <= MAX_DIM
         and q.scale_group in (Group.ROW, Group.TABLE)
         and q.offset_group in (Group.NONE, Group.TABLE, Group.COLUMN)
     )
@@ -43,34 +40,27 @@ def _has_nibbles(decoder: Decoder) -> bool:
 class NibbleScores:
     """Rows of codebook or trellis codes of 4 bits, two to a byte, with a scale by row or table.
 
-    Compiled loops have no quick table look-up, but multiply 16-bit integers as quickly as they add them. So the level
-    of a code stands as x (a + x^2) times a factor, where x = 2 u - 15 and u is the code; in a trellis the code with its
-    lowest bit flipped for those registers whose levels ascend so. Which are flipped is kept, a bit for each value. What
-    the levels of a row are off by, as a vector, is found once: its length is the most that a product with a unit vector
-    can be off by (Cauchy and Schwarz), and is added to the row's score.
+    Processors look up many codes at once in a table of 16 levels, but not in the hundreds of a trellis. So registers
+    under its codes are of two kinds, and a level stands as the mean of its kind; which one that is, is kept, a bit for
+    each value. What the levels of a row are off by, as a vector, is found once: its length is the most that a product
+    with a unit vector can be off by (Cauchy and Schwarz), and is added to the row's score.
     """
 
     def __init__(self, decoder: Decoder, decoded: DecodedScores, count: int) -> None:
         q = decoder.quantization
         self.decoder = decoder
         self.size = -(-decoder.dim // 2)
-        self.width = -(-self.size // (4 * _LANES)) * _LANES
-        """Bytes of flips in a row."""
+        self.width = -(-self.size // _LANES) * _LANES
+        """Bytes of a row that the kernel reads."""
         self.offset = np.zeros(decoder.dim, np.float32)
         if q.offset_group != Group.NONE:
             self.offset += decoder.container.array("OFFS", float_dtype(q.offset_type)).astype(np.float32)
         self.inverse = decoded.inverse
-        table = decoder.container.array("LEVL", "<i1").astype(np.float64).reshape(16, -1)
-        self._flipped = (table[1::2] - table[::2]).sum(axis=0) < 0
-        """Whether the lowest bit of a code is flipped, by register."""
-        table[:, self._flipped] = table[np.arange(16) ^ 1][:, self._flipped]
-        self.linear, factor = _fit(table.mean(axis=1))
-        self.flips = np.zeros((count if self._flipped.any() else 0, self.width), np.uint8)
+        self.tables, self._second = _two_tables(decoder.container.array("LEVL", "<i1").reshape(16, -1))
+        self.kinds = np.empty((count, 2, self.width // 8), np.uint8) if self._second.any() else None
         """As the kernel wants them."""
-        self._cubic = np.arange(-15, 16, 2, dtype=np.float32)
-        self._cubic *= factor * (self.linear + self._cubic**2)
         per_row = np.broadcast_to(scales(decoder), count if len(scales(decoder)) == 1 else len(scales(decoder)))[:count]
-        self.factors = (factor * per_row * self.inverse).astype(np.float32)
+        self.factors = per_row * self.inverse
         self.off = np.empty(count, np.float32)
         """How far the cosine of a row may be above its score."""
         length = float(np.linalg.norm(self.offset))
@@ -87,25 +77,23 @@ class NibbleScores:
             return None
         return cls(decoder, decoded, count)
 
-    def ask(self, queries: NDArray[np.float64]) -> Asked | None:
-        """Make queries ready, float64, shape (n, dim), of unit length; None where 16 bits are too few for them."""
-        largest = largest_integer(queries, 15 * (abs(self.linear) + 15 * 15))
-        return _AskedNibbles(self, queries, largest) if largest >= _COARSEST else None
+    def ask(self, queries: NDArray[np.float64]) -> Asked:
+        """Make queries ready, float64, shape (n, dim), of unit length."""
+        return _AskedNibbles(self, queries, largest_integer(queries, 128))
 
     def _measure(self, low: int, high: int, per_row: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How far cosines of rows may be above their scores; finds their flips on the way."""
+        """How far cosines of rows may be above their scores; finds their kinds on the way."""
         q, dim = self.decoder.quantization, self.decoder.dim
         packed: NDArray[Any] = self.decoder.packed(slice(low, high), high - low, "CODE", q.row_stride)[:, : self.size]
-        if len(self.flips):
-            registers = trellis_states(unpack(packed, dim, 4), q) & ((1 << (q.window - 4)) - 1)
-            flips = np.zeros((high - low, 8 * self.width), np.uint8)
-            flips[:, :dim] = self._flipped[registers]
-            two = flips[:, ::2] | flips[:, 1::2] << 1
-            packed = packed ^ ((two | two << 3) & 0x11)[:, : self.size]
-            groups = two.reshape(high - low, 4, self.width)
-            self.flips[low:high] = groups[:, 0] | groups[:, 1] << 2 | groups[:, 2] << 4 | groups[:, 3] << 6
-        cubics = np.take(self._cubic[unpack(np.arange(256, dtype=np.uint8)[:, None], 2, 4)], packed, axis=0)
-        parts = cubics.reshape(high - low, -1)[:, :dim] * per_row[:, None]
+        codes = unpack(packed, dim, 4)
+        if self.kinds is not None:
+            registers = trellis_states(codes, q) & ((1 << (q.window - 4)) - 1)
+            kinds = np.zeros((high - low, 2 * self.width), np.uint8)
+            kinds[:, :dim] = self._second[registers]
+            for half in range(2):
+                self.kinds[low:high, half] = np.packbits(kinds[:, half::2], axis=1, bitorder="little")
+            codes = codes | kinds[:, :dim] << 4
+        parts = self.tables.astype(np.float32).reshape(-1)[codes] * per_row[:, None]
         rest = self.decoder.rows(low, high, np.empty((high - low, dim), np.float32))
         rest -= self.offset
         rest -= parts
@@ -127,7 +115,7 @@ class _AskedNibbles:
         self.off: NDArray[np.float32] | None = scores.off
         self._scores = scores
         self._bases = queries @ scores.offset
-        self._queries = np.zeros((len(queries), 2, 4 * scores.width), np.int16)
+        self._queries = np.zeros((len(queries), 2, scores.width), np.int16)
         for half in range(2):
             values = integers[:, half::2]
             self._queries[:, half, : values.shape[1]] = values
@@ -137,22 +125,25 @@ class _AskedNibbles:
 
         own = self._scores
         out = np.empty((len(self._queries), high - low), np.float32)
-        for first, last, data in read_past(own.decoder, low, high, 4 * own.width, len(own.off)):
+        for first, last, data in read_past(own.decoder, low, high, own.width, len(own.off)):
+            kinds = None if own.kinds is None else own.kinds[first:last]
             for i in range(len(out)):
                 score_nibbles(
-                    data, own.decoder.quantization.row_stride, own.flips[first:last], self._queries[i],
-                    np.int16(own.linear), np.float32(self._units[i]), np.float32(self._bases[i]),
+                    data, own.decoder.quantization.row_stride, own.tables, kinds, self._queries[i],
+                    np.float32(self._units[i]), np.float32(self._bases[i]),
                     own.factors[first:last], own.inverse[first:last], own.off[first:last],
                     out[i, first - low : last - low],
                 )  # fmt: skip
         return out
 
 
-def _fit(levels: NDArray[np.float64]) -> tuple[int, float]:
-    """The coefficient of x and the factor of the cubic that is nearest to 16 levels."""
-    x = np.arange(-15.0, 16, 2)
-    weights = np.exp(-0.5 * np.square(x / 7))  # codes in the middle are the usual ones
-    linear, third = np.linalg.lstsq(np.stack([x, x**3], 1) * weights[:, None], levels * weights, rcond=None)[0]
-    coefficient = int(np.clip(np.rint(linear / third), *_BOUNDS)) if third > 0 else _BOUNDS[1]
-    cubic = x * (coefficient + x**2) * weights
-    return coefficient, float(cubic @ (levels * weights) / (cubic @ cubic))
+def _two_tables(levels: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """Registers in two kinds, by the sign along the axis on which their levels differ most.
+
+    Levels have shape (16, registers). Returns the mean levels of either kind, int8, shape (2, 16), and which registers
+    are of the second one.
+    """
+    centered = levels - levels.mean(axis=1, keepdims=True)
+    second = np.linalg.eigh(centered @ centered.T)[1][:, -1] @ centered > 0
+    means = [levels[:, kind].mean(axis=1) if kind.any() else np.zeros(16) for kind in (~second, second)]
+    return np.rint(means).astype(np.int8), second

@@ -22,7 +22,7 @@ _FIRST = 1 << 10
 _ROOM = 1 << 10
 """Candidates that are kept before those that fell behind are thrown out."""
 _LOOKS = 3
-"""Times the rows wanted: rows whose cosines are computed to see what the best are sure to reach."""
+"""Times the rows wanted: rows that look best, and whose cosines are computed to see what the best are sure to reach."""
 _LOWEST = -1e30
 
 
@@ -69,7 +69,8 @@ class Pool:
         for other in others:
             self._waiting.append(other.candidates)
             np.maximum(self.least, other.least, out=self.least)
-        self.settle()
+        if self._waiting:
+            self.settle()
         return self
 
     def best(self, k: int, exclude: Collection[int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -97,17 +98,15 @@ class Pool:
         which, rows, scores = (np.concatenate([part[i] for part in parts]) for i in range(3))
         off = self._asked.off
         near = scores if off is None else scores - off[rows]
-        order = np.lexsort((-near, which))
-        which, rows, scores, near = which[order], rows[order], scores[order], near[order]
-        place = _places(which, len(self.least))
+        looked = self._wanted if off is None else _LOOKS * self._wanted
+        leading = _leading(which, near, looked, len(self.least))
+        first = which[leading]
         if off is None:
-            first, sure = which, near - self._asked.slack[which]
-        else:  # the rows that look best, and some more, since they only look so
-            looked = place < _LOOKS * self._wanted
-            first, place = which[looked], place[looked]
-            sure = self._cosines(first, rows[looked])
+            sure = near[leading] - self._asked.slack[first]
+        else:  # they only look best
+            sure = self._cosines(first, rows[leading])
             sure = sure[np.lexsort((-sure, first))]
-        last = place == self._wanted - 1
+        last = _places(first, len(self.least)) == self._wanted - 1
         self.least[first[last]] = np.maximum(self.least[first[last]], sure[last])
         stays = scores >= (self.least - self._asked.slack)[which]
         self.candidates = which[stays], rows[stays], scores[stays]
@@ -125,6 +124,15 @@ class Pool:
             which, columns = (second, first) if by_row else (first, second)
             self._waiting.append((which, columns + low, scores[which, columns]))
         return len(flat)
+
+
+def _leading(which: NDArray[np.int64], near: NDArray[np.floating], most: int, count: int) -> NDArray[np.int64]:
+    """The entries of each of ``count`` queries that are highest, at most so many, by query, highest first."""
+    if count == 1:  # several times quicker than to sort all
+        order = np.argpartition(near, -most)[-most:] if len(near) > most else np.arange(len(near))
+        return order[np.argsort(-near[order])]
+    order = np.lexsort((-near, which))
+    return order[_places(which[order], count) < most]
 
 
 def _places(which: NDArray[np.int64], count: int) -> NDArray[np.int64]:
