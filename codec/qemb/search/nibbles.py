@@ -88,12 +88,15 @@ class NibbleScores:
         codes = unpack(packed, dim, 4)
         if self.kinds is not None:
             registers = trellis_states(codes, q) & ((1 << (q.window - 4)) - 1)
-            kinds = np.zeros((high - low, 2 * self.width), np.uint8)
-            kinds[:, :dim] = self._second[registers]
+            second = np.take(self._second, registers).view(np.uint8)
+            kinds = np.zeros((high - low, 2, self.width), np.uint8)  # numpy packs what is not contiguous slowly
             for half in range(2):
-                self.kinds[low:high, half] = np.packbits(kinds[:, half::2], axis=1, bitorder="little")
-            codes = codes | kinds[:, :dim] << 4
-        parts = self.tables.astype(np.float32).reshape(-1)[codes] * per_row[:, None]
+                values = second[:, half::2]
+                kinds[:, half, : values.shape[1]] = values
+            self.kinds[low:high] = np.packbits(kinds, axis=2, bitorder="little")
+            codes = codes | second << 4
+        parts = np.take(self.tables.astype(np.float32), codes)
+        parts *= per_row[:, None]
         rest = self.decoder.rows(low, high, np.empty((high - low, dim), np.float32))
         rest -= self.offset
         rest -= parts
