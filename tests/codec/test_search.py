@@ -209,9 +209,9 @@ ENGINES = ["numpy", "simsimd", "numkong", "kernels", "kernels without look-up"]
 def fresh_kernel():
     """Compiled when it is used first, and not kept on disk."""
     numba = pytest.importorskip("numba")
-    from qemb.search import kernels
+    from qemb.search import nibble_kernel
 
-    return numba.njit(kernels.score_nibbles.py_func, error_model="numpy")
+    return numba.njit(nibble_kernel.score_nibbles.py_func, error_model="numpy")
 
 
 @pytest.fixture(params=ENGINES)
@@ -226,8 +226,8 @@ def engine(request, monkeypatch):
     if request.param != "numkong":
         monkeypatch.setitem(sys.modules, "numkong", None)  # importing it fails
     if request.param == "kernels without look-up":
-        monkeypatch.setattr("qemb.search.intrinsics._LOOKUPS", {})
-        monkeypatch.setattr("qemb.search.kernels.score_nibbles", fresh_kernel())
+        monkeypatch.setattr("qemb.search.nibble_kernel._LOOKUPS", {})
+        monkeypatch.setattr("qemb.search.nibble_kernel.score_nibbles", fresh_kernel())
     monkeypatch.setattr(searcher, "_MANY_ROWS", 1)
     return request.param
 

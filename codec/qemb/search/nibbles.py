@@ -124,7 +124,7 @@ class _AskedNibbles:
             self._queries[:, half, : values.shape[1]] = values
 
     def score(self, low: int, high: int) -> NDArray[np.float32]:
-        from qemb.search.kernels import score_nibbles
+        from qemb.search.nibble_kernel import score_nibbles
 
         own = self._scores
         out = np.empty((len(self._queries), high - low), np.float32)

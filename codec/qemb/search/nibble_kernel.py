@@ -1,20 +1,26 @@
-"""Sums of products of 4-bit codes' levels with a query, as vector code; importing this needs numba.
+"""Scores of rows of 4-bit codes, as vector code; importing this needs numba.
 
 Loops that LLVM makes vectors of have no table look-up. Processors do: one instruction looks up as many codes as a
-vector has bytes. It is the only one here that is not the same for all of them.
+vector has bytes. It is the only one here that is not the same for all of them. All is in one file: numba compiles again
+when the file of a kernel has changed, and looks at no other.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from qemb.jit import kernel
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
 _BYTE, _WORD, _LONG, _SIZE = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _LOOKUPS = {
@@ -103,7 +109,10 @@ def _lookup(context: Any, builder: Any) -> tuple[Any, int]:  # noqa: ANN401
 
     By the features that numba compiles for, which the environment may restrict; they are part of the key of its cache.
     """
-    features = context.codegen().magic_tuple()[2].split(",")
+    triple, _, named = context.codegen().magic_tuple()
+    features = named.split(",")
+    if triple.startswith(("aarch64", "arm64")):
+        features.append("+neon")  # they all have it; LLVM names no features on macOS
     for feature, (name, lanes) in _LOOKUPS.items():
         if feature in features:
             vector = ir.VectorType(_BYTE, lanes)
@@ -117,3 +126,37 @@ def _lookup(context: Any, builder: Any) -> tuple[Any, int]:  # noqa: ANN401
         return codes
 
     return one_by_one, 16
+
+
+@kernel
+def score_nibbles(
+    data: NDArray[np.uint8],
+    stride: int,
+    tables: NDArray[np.int8],
+    kinds: NDArray[np.uint8] | None,
+    query: NDArray[np.int16],
+    unit: np.float32,
+    base: np.float32,
+    factors: NDArray[np.float32],
+    inverse: NDArray[np.float32],
+    off: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """Scores of rows of 4-bit codes, as `qemb.search.nibbles` has them.
+
+    Parameters
+    ----------
+    data : uint8 array
+        Bytes from the first row on, and some past the last.
+    stride : int
+        Bytes from row to row.
+    tables, kinds, query : arrays
+        As `_sum_levels` has them.
+    unit, base : float32
+        What an integer of the query stands for; the product of the query with what is added to all rows.
+    factors, inverse, off : float32 arrays of shape (rows,)
+    out : float32 array of shape (rows,)
+    """
+    for row in range(len(out)):
+        total = sum_levels(data, np.uint64(row * stride), tables, kinds, np.uint64(row), query)
+        out[row] = np.float32(total) * (factors[row] * unit) + base * inverse[row] + off[row]
