@@ -69,7 +69,8 @@ def kill(count, folder, seed):
             os.waitpid(child, 0)
             after = path.read_bytes() if path.exists() else None
             if after not in (before, versions[new]):
-                sys.exit(f"{scheme}, writer {number}: the target is neither what was there nor the new file")
+                sizes = ["none" if data is None else f"{len(data):,} bytes" for data in (after, before, versions[new])]
+                sys.exit("{}, writer {}: found {}; before {}, to be written {}".format(scheme, number, *sizes))
             found["absent" if after is None else "new" if after == versions[new] else "old"] += 1
             left = [name for name in os.listdir(folder) if name != path.name]
             found["left a temporary file"] += bool(left)
