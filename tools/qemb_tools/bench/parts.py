@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
                 PARTS[part](places, report, arguments)
         saved = report.to_dict(PACKAGES)
         if arguments.json is not None:
-            arguments.json.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
+            arguments.json.write_text(pages.save(saved), encoding="utf-8")
     for page in arguments.fill:
         page.write_text(pages.fill(page.read_text(encoding="utf-8"), saved), encoding="utf-8")
     if arguments.plot is not None:

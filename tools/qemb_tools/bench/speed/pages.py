@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qemb_tools.bench.report import describe_machine, markdown
 from qemb_tools.bench.speed import scale, search, verdict
-from qemb_tools.bench.speed.figures import Figures
+from qemb_tools.bench.speed.figures import Figures, NotMeasuredError
 from qemb_tools.bench.speed.lookup import MANY as WORDS
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from qemb_tools.bench.report import Row
 
+EIGHT = verdict.EIGHT
 _UNITS = {"µs": 1e6, "ms": 1e3, "s": 1.0, "MB": 1e-6, "": 1.0}
 _BAR = 24
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -130,6 +132,8 @@ def render(part: str, rows: Sequence[Row]) -> list[str]:
         return markdown(verdict.COLUMNS, verdict.judge(Figures(rows)))
     if part == "scale":
         return list(_scale(rows))
+    if part == "summary":
+        return list(_summary(Figures(rows)))
     found = [row for row in rows if row["part"] == part]
     lines: list[str] = []
     for table in dict.fromkeys(row["table"] for row in found if "table" in row):
@@ -153,6 +157,47 @@ def _scale(rows: Sequence[Row]) -> Iterator[str]:
         lines.append({"rows": title, **{what: f"{power[which]:.2f}" for what, power in powers.items()}})
     columns = [("rows", "rows", ">"), *((what, f"{what}, {unit}", ">") for what, unit in units.items())]
     return iter(markdown(columns, lines))
+
+
+_SUMMARY = (
+    ("first vector after opening", "open", EIGHT, "gensim, native, mmap", "first vector", "ms", 1),
+    ("the same", "open", EIGHT, "gensim, word2vec .bin", "first vector", "ms", 1),
+    (f"{WORDS}, one call", "lookup", EIGHT, "gensim, native, mmap", WORDS, "ms", 1),
+    ("ten nearest of one query", "search", EIGHT, "numpy float32", search.ONE, "ms", 1),
+    ("the same", "search", EIGHT, "faiss SQ8", search.ONE, "ms", 1),
+    (f"of {search.BATCH} queries", "search", EIGHT, "numpy float32", search.MANY, "ms", 1),
+    ("the same", "search", EIGHT, "faiss SQ8", search.MANY, "ms", 1),
+    ("first search of a process", "first", EIGHT, "gensim, native, mmap", "first search", "ms", 2),
+    ("whole table as float32", "decode", EIGHT, "np.load", "whole table", "ms", 2),
+    ("text converted, or read", "convert", "qemb, text to 8 bits", "gensim, reading the text", "convert", "s", 2),
+)
+
+
+def _summary(figures: Figures) -> Iterator[str]:
+    """What a reader of README wants to know; a bar is qemb's time, a full one the other's."""
+    lines = []
+    for title, part, ours, theirs, what, unit, threads in _SUMMARY:
+        try:
+            one, other = (figures.get(part, side, what, threads=threads) for side in (ours, theirs))
+        except NotMeasuredError:
+            continue
+        times = [f"{_number(seconds * _UNITS[unit])} {unit}" for seconds in (one, other)]
+        ratio = f"{other / one:,.0f} ×" if other >= 10 * one else f"{other / one:.1f} ×"
+        lines.append({"what": title, "bar": bar(min(one, other), other), "ours": times[0], "theirs": times[1],
+                      "side": theirs, "ratio": ratio})  # fmt: skip
+    columns = [("what", "", ""), ("ours", "qemb, 8 bits", ">"), ("bar", "", ""), ("theirs", "beside it", ">"),
+               ("side", "", ""), ("ratio", "", ">")]  # fmt: skip
+    return iter(markdown(columns, lines))
+
+
+def save(saved: dict[str, Any]) -> str:
+    """The JSON of a run, a row a line, so that two runs can be compared by eye."""
+    rows = ",\n".join(json.dumps(_rounded(row)) for row in saved["rows"])
+    return f'{{"machine": {json.dumps(saved["machine"])},\n"rows": [\n{rows}\n]}}\n'
+
+
+def _rounded(row: Row) -> Row:
+    return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in row.items()}
 
 
 def fill(text: str, saved: dict[str, Any]) -> str:
