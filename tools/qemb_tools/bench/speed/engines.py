@@ -51,8 +51,6 @@ class Engine:
 
 def _load_qemb(path: Path) -> Search:
     emb = qemb.open(path)
-    if not hasattr(emb, "search"):
-        return lambda queries, k: np.array([emb.tokens.find([w for w, _ in emb.nearest(q, k)]) for q in queries])
     return lambda queries, k: emb.search(queries, k)[0]
 
 

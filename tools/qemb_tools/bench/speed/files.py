@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -116,7 +117,10 @@ class Workspace:
         link = self.folder / "text" / "glove.txt"
         if not link.parent.exists():
             link.parent.mkdir()
-            link.symlink_to(self.places.glove_text().resolve())
+            try:
+                link.symlink_to(self.places.glove_text().resolve())
+            except OSError:  # Windows lets few users make them
+                shutil.copyfile(self.places.glove_text(), link)
         return link
 
     def file(self, table: str, kind: str) -> Path:

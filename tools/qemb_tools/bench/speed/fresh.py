@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qemb_tools.bench.speed.measure import SLOW, Spread, rotated
-from qemb_tools.bench.speed.process import MEMORY, drop_from_cache, run_code
+from qemb_tools.bench.speed.process import CAN_DROP, MEMORY, drop_from_cache, run_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ def take_turns(
     threads : int or None
         Threads and processors of each process; None leaves them as they are.
     cold : bool
-        Drop the files from the cache before each process.
+        Drop the files from the cache before each process; where the platform cannot, nothing is measured.
 
     Returns
     -------
@@ -63,6 +63,8 @@ def take_turns(
         By side a list, the state before the first step and after each: `Spread.figures`, bytes ``read`` from disk by
         the step, and memory (``resident``, ``anonymous``, ``peak``) after it, medians; in the last, ``result``.
     """
+    if cold and not CAN_DROP:
+        return {}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     for turn in range(rounds):
         for name in rotated(list(sides), turn):

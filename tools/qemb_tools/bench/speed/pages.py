@@ -11,6 +11,7 @@ from qemb_tools.bench.report import describe_machine, markdown
 from qemb_tools.bench.speed import scale, search, verdict
 from qemb_tools.bench.speed.figures import Figures, NotMeasuredError
 from qemb_tools.bench.speed.lookup import MANY as WORDS
+from qemb_tools.interface import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -207,10 +208,17 @@ def fill(text: str, saved: dict[str, Any]) -> str:
     ----------
     saved : dict
         What ``--json`` wrote: ``machine`` and ``rows``.
+
+    Raises
+    ------
+    UsageError
+        A mark names no part.
     """
     parts: dict[str, Callable[[], list[str]]] = {"machine": lambda: [describe_machine(saved["machine"])]}
 
     def block(match: re.Match[str]) -> str:
+        if match[2] not in {*parts, *_COLUMNS, "scale", "verdict", "summary"}:
+            raise UsageError(f"<!-- figures: {match[2]} -->: no part of speed is called so; see `qemb bench --help`")
         lines = parts[match[2]]() if match[2] in parts else render(match[2], saved["rows"])
         return match[1] + "\n".join([*lines, ""]) + match[3]
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qemb_tools.bench.speed.measure import Turn
 
 THREADS = (1, 2)
+CAN_DROP = hasattr(os, "posix_fadvise")
 _VARIABLES = (
     "QEMB_THREADS",
     "OMP_NUM_THREADS",  # faiss, and most else
@@ -58,10 +59,8 @@ def run_code(code: str, *arguments: object, threads: int | None = None) -> Any: 
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def drop_from_cache(path: Path) -> bool:
-    """Let the system forget what it has read of a file, or of all files of a folder; False where it cannot."""
-    if not hasattr(os, "posix_fadvise"):
-        return False
+def drop_from_cache(path: Path) -> None:
+    """Let the system forget what it has read of a file, or of all files of a folder, where `CAN_DROP`."""
     for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
         descriptor = os.open(file, os.O_RDONLY)
         try:
@@ -69,7 +68,6 @@ def drop_from_cache(path: Path) -> bool:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
-    return True
 
 
 class Worker:

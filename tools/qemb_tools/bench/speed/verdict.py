@@ -90,11 +90,11 @@ def _between(figures: Figures, over: str, under: str) -> float:
 
 
 def _growth(figures: Figures, what: str) -> float:
-    """The exponent of the last step: small tables have costs that do not grow."""
+    """The exponent fitted to all sizes."""
     found = scale.exponents(list(figures.of("scale")))
     if what not in found:
         raise NotMeasuredError(what)
-    return found[what][1]
+    return found[what][0]
 
 
 def _opening_growth(figures: Figures) -> float:
