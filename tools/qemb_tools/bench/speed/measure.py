@@ -12,6 +12,8 @@ from qemb_tools.bench.timing import Stopwatch
 
 TURN = 0.02
 """Seconds that a turn lasts at least: what is quicker is called several times."""
+WARM = 0.6
+"""Seconds before anything counts: numpy works for 0.4 before qemb loads numba."""
 SLOW = 10.0
 """Seconds of all turns of a side, after which it is let off: it still has two."""
 
@@ -62,7 +64,7 @@ def take_turns(sides: Mapping[str, Turn], *, rounds: int, per: int = 1) -> dict[
     Parameters
     ----------
     sides : mapping of str to Turn
-        What to time. It is done twice before it counts, to fill caches, and to find out how often makes a turn.
+        What to time. It is done for `WARM` seconds before it counts: caches fill, and what is compiled is compiled.
     rounds : int
         Turns of each side; one that has taken `SLOW` seconds is let off after its second.
     per : int
@@ -73,10 +75,7 @@ def take_turns(sides: Mapping[str, Turn], *, rounds: int, per: int = 1) -> dict[
     dict
         By side, `Spread.figures`.
     """
-    times = {}
-    for name, turn in sides.items():
-        turn(1)
-        times[name] = max(1, math.ceil(TURN / max(turn(1)[0], 1e-9)))
+    times = {name: _warm_up(turn) for name, turn in sides.items()}
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for number in range(rounds):
         for name in rotated(list(sides), number):
@@ -84,6 +83,15 @@ def take_turns(sides: Mapping[str, Turn], *, rounds: int, per: int = 1) -> dict[
                 continue
             found[name].append(sides[name](times[name]))
     return {name: _summary(turns, times[name] * per) for name, turns in found.items()}
+
+
+def _warm_up(turn: Turn) -> int:
+    """How often makes a turn, once it is as quick as it gets."""
+    taken = turn(1)[0]
+    while taken < WARM:
+        times = max(1, math.ceil(TURN / max(turn(1)[0], 1e-9)))
+        taken += max(turn(times)[0], TURN / 10)
+    return max(1, math.ceil(TURN / max(turn(1)[0], 1e-9)))
 
 
 def rotated(names: list[str], number: int) -> list[str]:

@@ -27,7 +27,7 @@ K = 10
 BATCH = 64
 _QUERIES = 256
 ONE, MANY = "1 query", f"{BATCH} queries"
-_ROUNDS = {ONE: 15, MANY: 5}
+_ROUNDS = {ONE: 11, MANY: 5}
 
 
 def measure(workspace: Workspace, report: Report) -> list[Row]:
