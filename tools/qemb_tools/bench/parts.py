@@ -61,9 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
                 _speed(options.SPEED if part == "speed" else (part,), places, report, arguments)
             elif part not in options.SPEED:
                 PARTS[part](places, report, arguments)
-        saved = report.to_dict(PACKAGES)
-        if arguments.json is not None:
-            arguments.json.write_text(pages.save(saved), encoding="utf-8")
+        saved = _save(report, arguments.json)
     for page in arguments.fill:
         page.write_text(pages.fill(page.read_text(encoding="utf-8"), saved), encoding="utf-8")
     if arguments.plot is not None:
@@ -71,6 +69,14 @@ def run(arguments: argparse.Namespace) -> int:
 
         plot.draw(saved["rows"], arguments.plot)
     return 0
+
+
+def _save(report: Report, path: Path | None) -> dict[str, Any]:
+    """Write what was measured so far, where a file was named."""
+    saved = report.to_dict(PACKAGES)
+    if path is not None:
+        path.write_text(pages.save(saved), encoding="utf-8")
+    return saved
 
 
 def _saved(path: Path | None) -> dict[str, Any]:
@@ -109,6 +115,7 @@ def _speed(parts: Sequence[str], places: Places, report: Report, arguments: argp
             report.rows += found
             rows += found
             report.note("\n".join(pages.render(part, rows)))
+            _save(report, arguments.json)  # a long run that is interrupted has measured something
     if len(parts) > 1:
         judged = verdict.judge(Figures(rows))
         report.heading("wanted, measured")
