@@ -235,8 +235,8 @@ def test_a_line_holds_by_its_ratio():
         return {row["line"]: (row["measured"], row["holds"]) for row in verdict.judge(Figures(rows))}
 
     line = "1 query: numpy float32 over 8 bits"
-    assert judged(figures())[line] == ("4.5 times", "yes")
-    assert judged(figures(**{"numpy float32": 0.007}))[line] == ("3.5 times", "**no**")
+    assert judged(figures())[line] == ("4.50 times", "yes")
+    assert judged(figures(**{"numpy float32": 0.007}))[line] == ("3.50 times", "**no**")
     assert judged(figures())["1 query: faiss SQ8 over 8 bits"] == ("-", "not measured")
 
 

@@ -45,3 +45,9 @@ class Figures:
     def of(self, part: str) -> Iterator[Row]:
         """The rows of a part."""
         return (row for row in self.rows if row["part"] == part)
+
+
+def number(value: float) -> str:
+    """Three significant digits or three decimals, whichever is shorter, and no exponent."""
+    places = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    return f"{value:,.{places}f}"

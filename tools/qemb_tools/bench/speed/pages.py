@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qemb_tools.bench.report import describe_machine, markdown
 from qemb_tools.bench.speed import scale, search, verdict
-from qemb_tools.bench.speed.figures import Figures, NotMeasuredError
+from qemb_tools.bench.speed.figures import Figures, NotMeasuredError, number
 from qemb_tools.bench.speed.lookup import MANY as WORDS
 from qemb_tools.interface import UsageError
 
@@ -48,15 +48,8 @@ class Column:
         if row is None:
             return "-"
         keys = ("median", "low", "high") if self.key == "median" else (self.key,)
-        middle, *around = (_number(row[key] * _UNITS[self.unit]) for key in keys)
+        middle, *around = (number(row[key] * _UNITS[self.unit]) for key in keys)
         return f"{middle} ({'–'.join(around)})" if around else middle
-
-
-def _number(value: float) -> str:
-    """Three significant digits, and no exponent."""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.2f}" if value >= 1 and value < 10 else f"{value:.1f}" if value >= 1 else f"{value:.3f}"
 
 
 def bar(value: float, most: float) -> str:
@@ -152,7 +145,7 @@ def _scale(rows: Sequence[Row]) -> Iterator[str]:
     lines: list[dict[str, Any]] = []
     for count in sorted({row["rows"] for row in found}):
         some = {row["what"]: row["median"] * _UNITS[units[row["what"]]] for row in found if row["rows"] == count}
-        lines.append({"rows": f"{count:,}", **{what: _number(value) for what, value in some.items()}})
+        lines.append({"rows": f"{count:,}", **{what: number(value) for what, value in some.items()}})
     powers = scale.exponents(found)
     for title, which in (("exponent, all sizes", 0), ("exponent, the last two", 1)):
         lines.append({"rows": title, **{what: f"{power[which]:.2f}" for what, power in powers.items()}})
@@ -182,7 +175,7 @@ def _summary(figures: Figures) -> Iterator[str]:
             one, other = (figures.get(part, side, what, threads=threads) for side in (ours, theirs))
         except NotMeasuredError:
             continue
-        times = [f"{_number(seconds * _UNITS[unit])} {unit}" for seconds in (one, other)]
+        times = [f"{number(seconds * _UNITS[unit])} {unit}" for seconds in (one, other)]
         ratio = f"{other / one:,.0f} ×" if other >= 10 * one else f"{other / one:.1f} ×"
         lines.append({"what": title, "bar": bar(min(one, other), other), "ours": times[0], "theirs": times[1],
                       "side": theirs, "ratio": ratio})  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qemb_tools.bench import convert
 from qemb_tools.bench.speed import decode, lookup, scale, search
 from qemb_tools.bench.speed.engines import ENGINES
-from qemb_tools.bench.speed.figures import Figures, NotMeasuredError
+from qemb_tools.bench.speed.figures import Figures, NotMeasuredError, number
 from qemb_tools.bench.speed.files import KINDS
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Wanted:
         except NotMeasuredError:
             return {**row, "value": None, "measured": "-", "holds": "not measured"}
         holds = value >= self.least if self.least is not None else self.most is not None and value <= self.most
-        measured = f"{value:.3g} {self.unit}".strip()
+        measured = f"{number(value)} {self.unit}".strip()
         return {**row, "value": value, "measured": measured, "holds": "yes" if holds else "**no**"}
 
 
@@ -135,7 +135,7 @@ def _lines() -> Iterator[Wanted]:
         )
     for what in (search.ONE, search.MANY):
         yield ratio(f"{what}: 4 bits over {_TURBOVEC}", "search", FOUR, _TURBOVEC, what, most=3)
-    yield Wanted(f"recall@{search.K}, 4 bits less {_TURBOVEC}'s", _recall, "", least=0)
+    yield Wanted(f"recall@{search.K}, 4 bits less that of {_TURBOVEC}", _recall, "", least=0)
     yield Wanted("first search: gensim over 8 bits", _first, "times", least=20)
     yield Wanted("memory after it above a bare interpreter's, 8 bits", _resident, "MB", most=60)
     for side, most in ((EIGHT, 1.5), (FOUR, 2), (CODEBOOK, 2)):
