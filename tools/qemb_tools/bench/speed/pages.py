@@ -154,7 +154,7 @@ def _scale(rows: Sequence[Row]) -> Iterator[str]:
 
 
 _SUMMARY = (
-    ("first vector after opening", "open", EIGHT, "gensim, native, mmap", "first vector", "ms", 1),
+    ("opening, and the first vector", "open", EIGHT, "gensim, native, mmap", "first vector", "ms", 1),
     ("the same", "open", EIGHT, "gensim, word2vec .bin", "first vector", "ms", 1),
     (f"{WORDS}, one call", "lookup", EIGHT, "gensim, native, mmap", WORDS, "ms", 1),
     ("ten nearest of one query", "search", EIGHT, "numpy float32", search.ONE, "ms", 1),
