@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import subprocess
 import sys
 from pathlib import Path
 
@@ -331,3 +332,9 @@ def test_what_may_be_searched_for(table):
         for bad in ([1, 0], [[1, 0, 0]], [[np.nan, 0]], [[np.inf, 0]]):
             with pytest.raises(ValueError, match=r"queries have shape \(n, 2\)"):
                 emb.search(bad)
+
+
+def test_simsimd_is_not_loaded_after_usearch():
+    pytest.importorskip("simsimd")
+    code = "import sys; sys.modules['usearch'] = sys; from qemb.search import int8; print(int8.simsimd)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "None\n"

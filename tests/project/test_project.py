@@ -32,7 +32,7 @@ def imports(folder: Path) -> dict[str, set[str]]:
 
 
 def test_the_codec_imports_nothing_above_it():
-    optional = {"faiss", "numba", "numkong", "simsimd"}  # training, kernels and products, imported where they are used
+    optional = {"faiss", "llvmlite", "numba", "numkong", "simsimd"}  # training, kernels, products: where they are used
     strangers = {
         path: names - HARD_DEPENDENCIES - optional - {"qemb"} for path, names in imports(ROOT / "codec").items()
     }

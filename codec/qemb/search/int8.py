@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,10 @@ MAX_DIM = 1 << 16
 
 
 def _find(name: str) -> ModuleType | None:
+    if name == "simsimd" and "usearch" in sys.modules:
+        # usearch makes numkong's symbols those of the process, and a simsimd that is loaded later calls them instead of
+        # its own, which have the same names: wrong answers, or none (usearch 2.26, numkong 7.8, simsimd 6.5)
+        return None
     try:
         return importlib.import_module(name)
     except ImportError:
