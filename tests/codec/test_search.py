@@ -230,6 +230,7 @@ def engine(request, monkeypatch):
         monkeypatch.setattr("qemb.search.nibble_kernel._LOOKUPS", {})
         monkeypatch.setattr("qemb.search.nibble_kernel.score_nibbles", fresh_kernel())
     monkeypatch.setattr(searcher, "_MANY_ROWS", 1)
+    monkeypatch.setattr(int8, "_WIDE", 1)
     return request.param
 
 

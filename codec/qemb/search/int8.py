@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,8 @@ _BLAS_STEP = 1 << 18
 """The same for numpy, which makes float32 of them."""
 FEW = 4
 """So many queries and more are a product of matrices."""
+_WIDE = 192
+"""Values in a row from which numkong is quicker than float32 products: twice at 300, not at all at 100."""
 _KERNEL_STEP = 1 << 15
 """Rows for a kernel, whose calls cost more, and which reads them once."""
 LANES = 64
@@ -93,7 +96,7 @@ class Int8Scores:
             return _AskedKernel(self, queries, kernels)
         if len(queries) < FEW:
             return _AskedBlas(self, queries) if simsimd is None else _AskedSimsimd(self, queries, simsimd)
-        numkong = _find("numkong")
+        numkong = _find("numkong") if self.decoder.dim >= _WIDE else None
         return _AskedBlas(self, queries) if numkong is None else _AskedNumkong(self, queries, numkong)
 
     def rows(self, low: int, high: int) -> NDArray[np.int8]:
@@ -196,7 +199,8 @@ class _AskedBlas:
         self._queries = queries.astype(np.float32)
 
     def score(self, low: int, high: int) -> NDArray[np.float32]:
-        with jit.spent():
+        # many queries have no kernel that their time should count for
+        with jit.spent() if len(self._queries) < FEW else nullcontext():
             scores = self._queries @ self._scores.rows(low, high).astype(np.float32).T
             scores *= self._scores.inverse(low, high)
             return scores
