@@ -158,6 +158,19 @@ def test_damaged_files_do_no_harm(sanitized, good_files):
     assert (run.returncode, run.stderr) == (0, "")
 
 
+def test_libfuzzer_finds_nothing(require, tmp_path):
+    require("make", "clang")
+    run = make(tmp_path, "fuzz", FUZZ_ARGS="-runs=20000 -seed=1")
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "Custom" in run.stderr  # the mutator that mends checksums
+
+
+def test_fuzzing_without_clang_says_so(require, tmp_path):
+    require("make", "gcc")
+    run = make(tmp_path, "fuzz", CLANG="no-such-clang")
+    assert (run.returncode, "there is no 'no-such-clang'" in run.stderr) == (2, True)
+
+
 def test_a_changed_byte_is_seen(sanitized, tmp_path):
     data = bases.linear().build()
     changed = [data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :] for at in range(len(data))]

@@ -4,7 +4,7 @@
  * they are and with their checksums mended. Out of a file that was not verified wrong numbers may come, and nothing
  * worse (QEMB-ORD-02): sanitizers are the judge. A file that was verified has to be read without an error.
  *
- * With libFuzzer: clang -fsanitize=fuzzer,address,undefined -DLIBFUZZER -DQEMB_ZSTD fuzz.c -lzstd -lm */
+ * Compiled with LIBFUZZER defined it is a target of libFuzzer, with a mutator that mends checksums: `make fuzz`. */
 #include "qemb.c" /* its CRC, its loads */
 
 #include <stdio.h>
@@ -110,6 +110,56 @@ static void try(const unsigned char *data, size_t size)
     free(working);
 }
 
+#ifdef LIBFUZZER
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
+size_t LLVMFuzzerCustomMutator(unsigned char *data, size_t size, size_t max_size, unsigned seed);
+size_t LLVMFuzzerMutate(unsigned char *data, size_t size, size_t max_size); /* libFuzzer's own */
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
+{
+    try(data, size);
+    return 0;
+}
+
+/* A part of a file whose size is kept: the header, an entry of the table, or what is stored of a section. */
+static unsigned char *some_part(unsigned char *data, size_t size, unsigned choice, size_t *part_size)
+{
+    qemb_file file = {.data = data};
+    uint64_t count = smaller(load32(data + 12), smaller(MAX_SECTIONS, (size - HEADER_SIZE) / ENTRY_SIZE));
+    choice %= 2 * (unsigned)count + 1;
+    if (choice == 2 * count) {
+        *part_size = HEADER_SIZE;
+        return data;
+    }
+    qemb_section s = qemb_section_at(&file, choice / 2);
+    if (choice % 2 == 0 && s.offset < size && s.stored_size > 0 && s.stored_size <= size - s.offset) {
+        *part_size = (size_t)s.stored_size;
+        return data + s.offset;
+    }
+    *part_size = ENTRY_SIZE;
+    return data + HEADER_SIZE + choice / 2 * ENTRY_SIZE;
+}
+
+/* Change one part, so that the layout survives, or three times in sixteen anything; then mend `file_size`, and
+ * checksums, without which no change would be seen by more than the code that compares them. */
+size_t LLVMFuzzerCustomMutator(unsigned char *data, size_t size, size_t max_size, unsigned seed)
+{
+    if (size < HEADER_SIZE || seed % 16 < 3) {
+        size = LLVMFuzzerMutate(data, size, max_size);
+    } else {
+        size_t part_size;
+        unsigned char *part = some_part(data, size, seed >> 10, &part_size);
+        LLVMFuzzerMutate(part, part_size, part_size);
+    }
+    if (size >= HEADER_SIZE && seed / 16 % 4 != 0) {
+        store32(data + 40, (uint32_t)size);
+        store32(data + 44, 0);
+    }
+    if (seed / 64 % 16 != 0)
+        mend(data, size);
+    return size;
+}
+#else
 /* A copy in memory of its own size, mended or not. */
 static void try_copy(const unsigned char *data, size_t size, bool mended)
 {
@@ -121,14 +171,6 @@ static void try_copy(const unsigned char *data, size_t size, bool mended)
     free(copied);
 }
 
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
-{
-    try_copy(data, size, true);
-    return 0;
-}
-
-#ifndef LIBFUZZER
 int main(int argc, char **argv)
 {
     static unsigned char data[1 << 16];
