@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import mmap
-import os
-import stat
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,13 +17,16 @@ from qemb.errors import InvalidError, LimitError, MalformedError, QembError
 from qemb.frames import FRAME_ENTRY, MIN_SAVING, SAMPLE, decompress, make_compressor
 from qemb.header import ENTRY_SIZE, HEADER_SIZE, Section, align, read_header, read_table
 from qemb.layout import KINDS, Codec
+from qemb.source import Source, read_source
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from qemb.errors import Rows
+    from qemb.source import Readable
 
 _STEP = 1 << 24
 """Bytes that a checksum goes over between two words to whoever waits."""
@@ -40,8 +40,10 @@ class Container:
 
     Parameters
     ----------
-    source : path, bytes or buffer
+    source : path, URL, bytes-like or stream of bytes
         A path is mapped, and only the pages that are needed are read.
+    memory_map : bool
+        False reads a path whole, too.
 
     Raises
     ------
@@ -51,20 +53,12 @@ class Container:
         As from ``open``.
     """
 
-    def __init__(self, source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> None:
-        self._map: mmap.mmap | None = None
-        self._data: NDArray[np.uint8] | None = None
+    def __init__(self, source: Readable, *, memory_map: bool = True) -> None:
         self._frame_tables: dict[str, NDArray[Any]] = {}
         self._last_frames = threading.local()  # each thread reads on somewhere else
-        if isinstance(source, bytes | bytearray | memoryview):
-            self.name = "<bytes>"
-            data = np.frombuffer(source, np.uint8)
-        else:
-            self.name = os.fspath(source)
-            data = self._open(self.name)
-        data.flags.writeable = False
-        self._data = data
-        del data  # in a traceback it would hold the map open
+        self._source: Source | None = self._open(source, memory_map=memory_map)
+        self._source.data.flags.writeable = False
+        self.name = self._source.name
         try:
             self.header = read_header(self.data)
             self.sections = read_table(self.data, self.header)
@@ -72,36 +66,40 @@ class Container:
             self.close()
             raise
 
-    @property
-    def data(self) -> NDArray[np.uint8]:
-        """The bytes of the file.
+    def check_open(self) -> Source:
+        """See that the bytes of the file can be looked at; wherever a view of them was kept, before it is used again.
 
         Raises
         ------
         ValueError
             The file is closed.
+        QembError
+            It was cut, or written to.
         """
-        if self._data is None:
+        source = self._source
+        if source is None:
             raise ValueError("the embedding is closed")
-        return self._data
+        source.check()
+        return source
 
-    def _open(self, path: str) -> NDArray[np.uint8]:
-        with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size == 0:  # pipes cannot be mapped, nor can empty files
-                return np.frombuffer(file.read(), np.uint8)
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return np.frombuffer(self._map, np.uint8)
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The bytes of the file; raises as `check_open`."""
+        return self.check_open().data
+
+    def _open(self, source: Readable, *, memory_map: bool) -> Source:
+        return read_source(source, memory_map=memory_map)
 
     def close(self) -> None:
         """Let go of the map; arrays that still look into it keep it alive until they go."""
-        self._data = None
+        source, self._source = self._source, None
         self._frame_tables.clear()
         self._last_frames = threading.local()
-        if self._map is not None:
+        if source is not None and source.mapped is not None:
+            mapped = source.mapped
+            del source
             with contextlib.suppress(BufferError):  # a view is still out: the map closes with the last of them
-                self._map.close()
-            self._map = None
+                mapped.close()
 
     def stored(self, section: Section) -> NDArray[np.uint8]:
         """The bytes of a section as they stand in the file."""

@@ -118,12 +118,13 @@ class Decoder:
         return out
 
     def row(self, number: int) -> NDArray[np.float32]:
-        """Decode one row, float32, shape (dim,)."""
-        if self._int8_rows is None and self._is_plain and all(map(self.container.is_raw, ("CODE", "SCAL"))):
+        """Decode one row, float32, shape (dim,); for who has just seen that the file is open and whole."""
+        kept = self._int8_rows
+        if kept is None and self._is_plain and all(map(self.container.is_raw, ("CODE", "SCAL"))):
             rows = self.container.array("CODE", "i1").reshape(-1, self.quantization.row_stride)[:, : self.dim]
-            self._int8_rows = rows, numbers(self.container.array("SCAL", "<f4"))
-        if self._int8_rows is not None:
-            codes, scales = self._int8_rows
+            kept = self._int8_rows = rows, numbers(self.container.array("SCAL", "<f4"))
+        if kept is not None:
+            codes, scales = kept
             scale = scales[number]
             if -_SAFE_SCALE < scale < _SAFE_SCALE:
                 row: NDArray[np.float32] = np.multiply(codes[number], scale, dtype=np.float32)
@@ -289,21 +290,23 @@ class Decoder:
 
     def _product_levels(self, rows: Selection, count: int) -> NDArray[np.float32]:
         q = self.quantization
-        if self._vectors is None:
-            levels = self.container.array("LEVL", "<f4")
-            self._vectors = levels.reshape(self.codes_per_row, 1 << q.bits, q.sub_dim)
         codes = self.codes(rows, count)
-        parts: NDArray[np.float32] = self._vectors[np.arange(self.codes_per_row), codes]
+        vectors = self._vectors
+        if vectors is None:
+            levels = self.container.array("LEVL", "<f4")
+            vectors = self._vectors = levels.reshape(self.codes_per_row, 1 << q.bits, q.sub_dim)
+        parts: NDArray[np.float32] = vectors[np.arange(self.codes_per_row), codes]
         return parts.reshape(count, self.codes_per_row * q.sub_dim)[:, : self.dim]
 
     def _put_exceptions(self, rows: Selection, values: NDArray[np.float32]) -> None:
         if "EXCP" not in self.container.sections:
             return
-        if self._exceptions is None:
+        exceptions = self._exceptions
+        if exceptions is None:
             entries = self.container.array("EXCP", EXCEPTION)
             # copies: searching in the map would copy the positions anew for every tile
-            self._exceptions = entries["position"].copy(), entries["bits"].copy()
-        positions, bits = self._exceptions
+            exceptions = self._exceptions = entries["position"].copy(), entries["bits"].copy()
+        positions, bits = exceptions
         if isinstance(rows, slice):
             ends = np.array([rows.start * self.dim, rows.stop * self.dim], np.uint64)
             first, last = np.searchsorted(positions, ends).tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from qemb.errors import QembError
+    from qemb.source import Readable
     from qemb.verify import Progress
 
 
@@ -36,19 +38,26 @@ class Embedding:
 
     Parameters
     ----------
-    source : path or bytes-like
-        A path is mapped into memory.
+    source : path, URL, bytes-like, or stream of bytes
+        A path is mapped into memory. A stream, such as `io.BytesIO`, a pipe or what ``open(path, "rb")`` gives, is
+        read whole from where it stands; so is a URL (``https://``, ``s3://``, ``memory://`` and whatever else fsspec
+        knows), with the extra ``fsspec``.
+    memory_map : bool
+        False reads a path whole, too: for files that others write to in place. A file that is cut while it is mapped
+        gives `MalformedError` at the next call; a call that is at work just then ends the process, with SIGBUS.
 
     Raises
     ------
     QembError
         The file breaks a rule that can be seen without reading its contents; `verify` checks the rest.
     OSError
-        As from ``open``.
+        As from ``open``, and where a URL cannot be read.
+    ImportError
+        What a URL needs is not installed; the message says what.
     """
 
-    def __init__(self, source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> None:
-        self._container = Container(source)
+    def __init__(self, source: Readable, *, memory_map: bool = True) -> None:
+        self._container = Container(source, memory_map=memory_map)
         try:
             self._quantization, self._transform, self._subwords = check_structure(self._container)
         except BaseException:
@@ -402,6 +411,12 @@ class Embedding:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # processes share the pages of a map, so what is sent to another one is the name, where there is one
+        source = self._container.check_open()
+        again = source.data.tobytes() if source.again is None else source.again
+        return partial(type(self), again, memory_map=source.mapped is not None), ()
 
     def __repr__(self) -> str:
         q = self._quantization

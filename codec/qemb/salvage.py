@@ -8,7 +8,7 @@ nothing tells its rows apart. Words are confirmed by the token index, whose slot
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from qemb.errors import Rows
     from qemb.header import Section
     from qemb.quantization import Quantization
+    from qemb.source import Readable, Source
 
 _STRUCTURES = ("QUAN", "TRNS", "SUBW")
 _BY_DOUBT = "; nothing tells which of its rows: keep_suspect=True keeps them all"
@@ -102,10 +103,11 @@ class _DamagedFile(Container):
         self.bad_frames: dict[str, set[int]] = {}
         self.replaced: dict[str, NDArray[np.uint8]] = {}
         """Sections that read otherwise than they stand there."""
-        super().__init__(self._mend(np.frombuffer(source, np.uint8)).data if isinstance(source, bytes) else source)
+        super().__init__(source)
 
-    def _open(self, path: str) -> NDArray[np.uint8]:
-        return self._mend(super()._open(path))
+    def _open(self, source: Readable, *, memory_map: bool) -> Source:
+        opened = super()._open(source, memory_map=memory_map)
+        return replace(opened, data=self._mend(opened.data))
 
     def _mend(self, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The file in the length that its header gives, zeros for what was cut off; a quarter has to be there."""

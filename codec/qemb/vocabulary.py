@@ -59,6 +59,7 @@ class Tokens(Sequence[str]):
         self._size = container.sections["TOKB"].raw_size
         self._offsets: memoryview | None = None
         self._slots: memoryview | None = None
+        self._text: memoryview | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -77,7 +78,7 @@ class Tokens(Sequence[str]):
             raise IndexError(f"row {row:,} of {self._count:,} tokens")
         if row < 0:
             row += self._count
-        offsets = self._offsets if self._offsets is not None else self._open_offsets()
+        offsets = self._open_offsets()
         start, stop = offsets[row], offsets[row + 1]
         check_offsets(row, start, stop, self._size)
         return self._container.read("TOKB", start, stop).tobytes()
@@ -97,8 +98,8 @@ class Tokens(Sequence[str]):
     def iter_raw(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Tokens ``start`` to ``stop`` as bytes, a few thousand read at a time."""
         stop = self._count if stop is None else stop
-        offsets = self._offsets if self._offsets is not None else self._open_offsets()
         for low in range(start, stop, _CHUNK):
+            offsets = self._open_offsets()
             high = min(low + _CHUNK, stop)
             ends = offsets[low : high + 1].tolist()
             for row, (first, last) in enumerate(pairwise(ends), low):
@@ -114,13 +115,14 @@ class Tokens(Sequence[str]):
             key = to_bytes(token)
         except UnicodeEncodeError:
             return -1  # a lone surrogate that stands for no byte is in no file
-        slots = self._slots if self._slots is not None else self._open_index()
-        return self._search(key, google_crc32c.value(key) * len(slots) >> 32)
+        slots = self._open_index()
+        return self._search(key, slots, google_crc32c.value(key) * len(slots) >> 32)
 
-    def _search(self, key: bytes, slot: int) -> int:
+    def _search(self, key: bytes, slots: memoryview, slot: int) -> int:
         """Row of a token, from a slot of the index on; -1 where there is none."""
-        slots = self._slots if self._slots is not None else self._open_index()
-        offsets = self._offsets if self._offsets is not None else self._open_offsets()
+        offsets, text = self._offsets, self._text
+        if offsets is None:
+            offsets = self._open_offsets()
         size, length = len(slots), len(key)
         for _ in range(size):  # at most once round, whatever a damaged index says
             row: int = slots[slot]
@@ -131,7 +133,7 @@ class Tokens(Sequence[str]):
             start, stop = offsets[row], offsets[row + 1]
             if stop - start != length or stop > self._size:
                 check_offsets(row, start, stop, self._size)
-            elif self._container.read("TOKB", start, stop).tobytes() == key:
+            elif (self._container.read("TOKB", start, stop) if text is None else text[start:stop]).tobytes() == key:
                 return row
             slot = slot + 1 if slot + 1 < size else 0
         return -1
@@ -149,11 +151,10 @@ class Tokens(Sequence[str]):
             keys = list(map(to_bytes, tokens))
         except UnicodeEncodeError:
             return np.fromiter(map(self.row, tokens), np.int64, len(tokens))
-        slots = np.asarray(self._slots if self._slots is not None else self._open_index())
-        offsets = np.asarray(self._offsets if self._offsets is not None else self._open_offsets())
-        rows, unsettled = probe(keys, slots, offsets, self._container.read("TOKB"))
+        slots = self._open_index()
+        rows, unsettled = probe(keys, np.asarray(slots), np.asarray(self._open_offsets()), self._container.read("TOKB"))
         for number, slot in unsettled:
-            rows[number] = self._search(keys[number], slot)
+            rows[number] = self._search(keys[number], slots, slot)
         return rows
 
     def index(self, token: object, start: int = 0, stop: int | None = None) -> int:
@@ -182,21 +183,32 @@ class Tokens(Sequence[str]):
 
     def release(self) -> None:
         """Let go of the map, as `qemb.Embedding.close` needs it."""
-        self._offsets = self._slots = None
+        self._offsets = self._slots = self._text = None
 
     def _open_offsets(self) -> memoryview:
-        self._offsets = numbers(self._container.array("TOKO", offset_dtype(self._size)))
-        return self._offsets
+        """The offsets, when they can be looked at."""
+        self._container.check_open()
+        offsets = self._offsets
+        if offsets is None:
+            offsets = self._offsets = numbers(self._container.array("TOKO", offset_dtype(self._size)))
+        return offsets
 
     def _open_index(self) -> memoryview:
+        """The index, when it can be looked at."""
+        self._container.check_open()
+        slots = self._slots
+        if slots is None:
+            slots = self._slots = numbers(self._read_index())
+            if self._container.is_raw("TOKB"):
+                self._text = self._container.read("TOKB").data
+        return slots
+
+    def _read_index(self) -> NDArray[np.uint32]:
         if "INDX" in self._container.sections:
-            slots = self._container.array("INDX", "<u4")
-        else:
-            check_indexable(self._count)
-            hashes = np.fromiter((google_crc32c.value(token) for token in self.iter_raw()), np.uint32, self._count)
-            slots = build_index(hashes)
-        self._slots = numbers(slots)
-        return self._slots
+            return self._container.array("INDX", "<u4")
+        check_indexable(self._count)
+        hashes = np.fromiter((google_crc32c.value(token) for token in self.iter_raw()), np.uint32, self._count)
+        return build_index(hashes)
 
 
 def numbers(values: NDArray[Any]) -> memoryview:

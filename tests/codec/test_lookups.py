@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import io
 import os
 import pickle
 import threading
@@ -426,8 +425,3 @@ def test_many_readers_at_once(tmp_path):
         for thread in threads:
             thread.join()
     assert wrong == []
-
-
-def test_text_streams_are_no_sources():
-    with pytest.raises(TypeError):
-        qemb.open(io.BytesIO(b""))

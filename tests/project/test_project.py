@@ -32,7 +32,8 @@ def imports(folder: Path) -> dict[str, set[str]]:
 
 
 def test_the_codec_imports_nothing_above_it():
-    optional = {"faiss", "llvmlite", "numba", "numkong", "simsimd"}  # training, kernels, products: where they are used
+    # training, URLs, kernels, products: where they are used
+    optional = {"faiss", "fsspec", "llvmlite", "numba", "numkong", "simsimd"}
     strangers = {
         path: names - HARD_DEPENDENCIES - optional - {"qemb"} for path, names in imports(ROOT / "codec").items()
     }
@@ -72,7 +73,7 @@ def test_the_conformance_runner_needs_nothing():
 def test_import_qemb_loads_no_optional_package():
     code = "import sys, qemb; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"faiss", "gensim", "h5py", "pyarrow", "numba", "scipy", "qemb_tools"} & set(loaded)
+    assert not {"faiss", "fsspec", "gensim", "h5py", "pyarrow", "numba", "scipy", "qemb_tools"} & set(loaded)
 
 
 def test_readers_load_no_writers():

@@ -112,8 +112,9 @@ class Int8Scores:
             if self._zero is not None:
                 squares[self._zero[low:high]] = 0
             with np.errstate(divide="ignore"):
-                np.reciprocal(np.sqrt(squares, out=squares), out=inverse)
-            inverse[np.isinf(inverse)] = 0
+                np.reciprocal(np.sqrt(squares, out=squares), out=squares)
+            squares[np.isinf(squares)] = 0
+            inverse[:] = squares  # at once: another thread may be reading what it wrote there itself
             self._known[low:high] = True
         return inverse
 
