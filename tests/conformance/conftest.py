@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +44,19 @@ def npm_ci(require):
             lacking(f"npm cannot fetch packages: {result.stderr.strip().splitlines()[-1:]}")
 
     return fetch
+
+
+@pytest.fixture(scope="session")
+def alone():
+    """Keeps another worker from building an implementation meanwhile: it, or one that shares its folder."""
+
+    @contextlib.contextmanager
+    def locked(implementation):
+        key = hashlib.sha256(f"{Path(__file__)} {implementation.build or implementation.name}".encode()).hexdigest()[
+            :16
+        ]
+        with Path(tempfile.gettempdir(), f"qemb-build-{key}").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    return locked

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
 import json
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,20 +15,11 @@ CORPUS = Path(__file__).parents[2] / "conformance"
 IMPLEMENTATIONS = load_implementations(CORPUS)
 
 
-@contextlib.contextmanager
-def alone(name):
-    """Keep another worker from building in the same folder meanwhile: two implementations share one."""
-    key = hashlib.sha256(f"{CORPUS} {name}".encode()).hexdigest()[:16]
-    with Path(tempfile.gettempdir(), f"qemb-build-{key}").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS, ids=lambda entry: entry.name)
-def test_it_passes_the_corpus(implementation, require, tmp_path, capsys):
+def test_it_passes_the_corpus(implementation, require, alone, tmp_path, capsys):
     require(*implementation.needs)
     report = tmp_path / "report.json"
-    with alone(implementation.build or implementation.name):
+    with alone(implementation):
         code = cli.main(["--implementation", implementation.name, "--json", str(report)])
     assert code == 0, capsys.readouterr().out
     decoder, *encoder = json.loads(report.read_text())

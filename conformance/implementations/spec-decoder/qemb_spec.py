@@ -660,8 +660,8 @@ def subword_vector(subword: Fields, tokens: int, vectors: list[list[int]], word:
 # --- 8. Order of checks ---------------------------------------------------------------------------------------------
 
 
-def read(data: bytes) -> Fields:
-    """Make every check in the order of QEMB-ORD-01, and decode: what is in the file, by names."""
+def read_structures(data: bytes) -> Fields:
+    """Open a file, making the checks 1 to 6 of QEMB-ORD-01: header, entries, structures, entries of known kinds."""
     header = read_header(data)  # 1
     entries = read_table(data, header)  # 2
     known = {entry["kind"]: entry for entry in entries if entry["kind"] in FLAGS_OF_KIND}
@@ -682,6 +682,21 @@ def read(data: bytes) -> Fields:
     require(header["rows"] - header["tokens"] == buckets, "QEMB-SUB-01", "invalid.counts")
 
     check_sizes(known, q, header)  # 5, 6
+    return {
+        "header": header,
+        "sections": entries,
+        "quantization": q,
+        "transform": transform,
+        "subword": subword,
+        "known": known,
+    }
+
+
+def read(data: bytes) -> Fields:
+    """Make every check in the order of QEMB-ORD-01, and decode: what is in the file, by names."""
+    opened = read_structures(data)
+    header, entries, q, transform = (opened[name] for name in ("header", "sections", "quantization", "transform"))
+    known = opened["known"]
     check_memory(known, header)
 
     raw, end = {}, 64 + 40 * header["section_count"]  # 7
@@ -711,17 +726,7 @@ def read(data: bytes) -> Fields:
     vectors = decode_vectors(q, header, transform, raw, codes)
     if "NORM" in raw:
         check_norms(array("f", raw["NORM"]), vectors)
-    return {
-        "header": header,
-        "sections": entries,
-        "quantization": q,
-        "transform": transform,
-        "subword": subword,
-        "raw": raw,
-        "tokens": tokens,
-        "slots": slots,
-        "vectors": vectors,
-    }
+    return opened | {"raw": raw, "tokens": tokens, "slots": slots, "vectors": vectors}
 
 
 def stored_bytes(data: bytes, entry: Fields) -> bytes:
