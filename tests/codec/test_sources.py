@@ -134,7 +134,7 @@ def test_devices():
         qemb.open("/dev/null")
 
 
-@pytest.mark.parametrize("source", [io.StringIO("text"), 5, None, ["table.qemb"]], ids=repr)
+@pytest.mark.parametrize("source", [io.StringIO("text"), 5, None, ["table.qemb"]], ids=["text", "int", "none", "list"])
 def test_what_is_no_source(source):
     with pytest.raises(TypeError, match=r"binary mode|a file is opened from"):
         qemb.open(source)
