@@ -8,11 +8,7 @@ product codes. The layout is that of ``FastText::saveModel``, ``Dictionary::save
 
 from __future__ import annotations
 
-import mmap
-import os
-import shutil
 import struct
-import tempfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +19,7 @@ from qemb_tools.interface import Batch, ReadOptions, Source, batch_rows, source_
 from qemb_tools.matrix import check_shape
 from qemb_tools.ngrams import Ngrams
 from qemb_tools.quantized import QuantizedSource
-from qemb_tools.stream import check_file, is_compressed, open_bytes
+from qemb_tools.stream import check_file, map_bytes
 from qemb_tools.tokens import check_encoding, to_utf8
 
 if TYPE_CHECKING:
@@ -168,14 +164,7 @@ class _Reader:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        with open_bytes(path) as stream:
-            if is_compressed(stream):
-                with tempfile.TemporaryFile() as plain:
-                    shutil.copyfileobj(stream, plain, 1 << 20)
-                    plain.flush()
-                    self._data = mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ)
-            else:
-                self._data = mmap.mmap(stream.fileno(), os.path.getsize(path), access=mmap.ACCESS_READ)
+        self._data, _ = map_bytes(path)
         self._at = 0
 
     def model(self, options: ReadOptions) -> _Model:

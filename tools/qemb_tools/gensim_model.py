@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle  # for its error; files are read by inert_pickle
 import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import qemb
-from qemb_tools.inert_pickle import Record, as_array, load
+from qemb_tools.inert_pickle import NotAllowedError, Record, UnpicklingError, as_array, load
 from qemb_tools.interface import Batch, ReadOptions, Sink, Source, missing_extra, source_error
 from qemb_tools.matrix import MatrixSource
 from qemb_tools.ngrams import Ngrams
+from qemb_tools.npy import map_array
 from qemb_tools.spool import Spool
-from qemb_tools.stream import is_compressed, open_bytes
+from qemb_tools.stream import map_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,12 +48,17 @@ def open_model(path: str, options: ReadOptions) -> Source:  # noqa: ARG001 - no 
     UsageError
         gensim is needed and not installed.
     """
-    with open_bytes(path) as stream:
-        compressed = is_compressed(stream)
-        try:
-            model = load(cast("BinaryIO", stream))
-        except pickle.UnpicklingError as error:
-            raise source_error(f"the pickle cannot be read ({error}); check that the file is whole", path) from None
+    data, compressed = map_bytes(path)
+    try:
+        model = load(data)
+    except NotAllowedError as error:
+        advice = (
+            "nothing in the file was run; where it can be trusted, save its vectors alone with gensim: model.wv.save"
+        )
+        raise source_error(f"the pickle is refused: {error}; {advice}", path, error.offset) from None
+    except UnpicklingError as error:
+        reason = f"the pickle cannot be read: {error}; check that the file is whole"
+        raise source_error(reason, path, error.offset) from None
     if not isinstance(model, Record):
         raise source_error("the pickle holds no gensim model; check the file", path)
     prefix, vectors_of = path, model
@@ -69,10 +74,14 @@ def open_model(path: str, options: ReadOptions) -> Source:  # noqa: ARG001 - no 
         # in the file are each word's own row and those of its n-grams
         matrix = _array(vectors_of, ("vectors_vocab",), prefix, compressed=compressed)
         if matrix is not None and ngrams is not None:
-            matrix = ngrams.compose(_encode(words), matrix[: len(words)])
+            _check_ngrams(ngrams, matrix, len(words), path)
+            matrix = ngrams.compose(_encode(words, path), matrix[: len(words)])
+    matrix = None if words is None else _first(matrix, len(words))
     if words is None or matrix is None:
         raise source_error(f"a gensim {model.name} holds no word vectors; there is nothing to convert", path)
-    source = MatrixSource(_encode(words), matrix[: len(words)], path, _counts(vectors_of, words), ngrams=ngrams)
+    if ngrams is not None:
+        _check_ngrams(ngrams, matrix, len(words), path)
+    source = MatrixSource(_encode(words, path), matrix, path, _counts(vectors_of, words), ngrams=ngrams)
     return _described(source, model.name)
 
 
@@ -95,7 +104,7 @@ def from_object(model: object) -> Source:
     if grams is not None and buckets:
         ngrams = Ngrams(qemb.Subwords(max(1, vectors.min_n), vectors.max_n), buckets, grams)  # type: ignore[attr-defined]
     source = MatrixSource(
-        _encode(words),
+        _encode(words, "the model"),
         matrix[: len(words)],
         type(model).__name__,
         _whole(counts[: len(words)] if counts is not None else None),
@@ -112,14 +121,32 @@ def _described(source: Source, name: str) -> Source:
     return source
 
 
-def _encode(words: Iterable[Any]) -> list[bytes]:
+def _first(array: NDArray[Any] | None, rows: int) -> NDArray[Any] | None:
+    """The first rows of an array; None where it has no rows."""
+    return array[:rows] if array is not None and array.ndim else None
+
+
+def _check_ngrams(ngrams: Ngrams, matrix: NDArray[Any], rows: int, path: str) -> None:
+    if len(matrix) < rows or matrix.ndim != 2 or ngrams.matrix.shape[1:] != matrix.shape[1:]:
+        raise source_error("the rows of words and of n-grams do not fit each other; fetch the file again", path)
+
+
+def _encode(words: Iterable[Any], path: str) -> list[bytes]:
     # keys may be numbers; surrogates are what is left of bytes that were not UTF-8
-    return [word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogateescape") for word in words]
+    try:
+        return [word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogateescape") for word in words]
+    except UnicodeEncodeError as error:
+        raise source_error(f"the word {error.object[:40]!a} is no text; mend the model", path) from None
 
 
 def _words(vectors: Record) -> list[Any] | None:
     words = vectors.attribute("index_to_key", "index2entity", "index2word")
-    return words if isinstance(words, list) else None
+    return words if isinstance(words, list) and all(map(_is_key, words)) else None
+
+
+def _is_key(value: Any) -> bool:  # noqa: ANN401 - what a pickle holds
+    """Whether a value may be a word, or a number that stands for one; others may be endless when they are printed."""
+    return isinstance(value, str | bytes) or (isinstance(value, int) and abs(value) < 1 << 64)
 
 
 def _counts(vectors: Record, words: list[Any]) -> NDArray[Any] | None:
@@ -127,14 +154,14 @@ def _counts(vectors: Record, words: list[Any]) -> NDArray[Any] | None:
     expandos = vectors.attribute("expandos")
     if isinstance(expandos, dict):
         array = as_array(expandos.get("count"))
-        return None if array is None else _whole(array[: len(words)])
+        return _whole(_first(array, len(words)))
     entries = vectors.attribute("vocab")
     if not isinstance(entries, dict) or not all(isinstance(entries.get(word), Record) for word in words):
         return None
-    try:
-        return _whole(np.array([entries[word].attribute("count") for word in words], dtype=np.int64))
-    except (TypeError, ValueError, OverflowError):
+    counts = [entries[word].attribute("count") for word in words]
+    if not all(isinstance(count, int) and 0 <= count < 1 << 63 for count in counts):
         return None
+    return np.array(counts, np.int64)
 
 
 def _whole(counts: NDArray[Any] | None) -> NDArray[Any] | None:
@@ -153,11 +180,7 @@ def _array(vectors: Record, names: tuple[str, ...], prefix: str, *, compressed: 
             file = Path(f"{prefix}.{name}.{'npz' if compressed else 'npy'}")
             if not file.exists():
                 raise source_error(f"{file.name} belongs to the model and is missing; keep them together", prefix)
-            try:
-                # a plain file is mapped, so that a large model is never in memory whole
-                return cast("NDArray[Any]", np.load(file)["val"] if compressed else np.load(file, mmap_mode="r"))
-            except (ValueError, OSError, EOFError, KeyError) as error:
-                raise source_error(f"the array cannot be read ({error})", str(file)) from None
+            return map_array(str(file), member="val" if compressed else None)
     return None
 
 
@@ -168,7 +191,8 @@ def _ngrams(vectors: Record, model: Record, prefix: str, *, compressed: bool) ->
     if not (isinstance(shortest, int) and isinstance(longest, int) and isinstance(buckets, int) and buckets > 0):
         return None
     grams = _array(vectors, ("vectors_ngrams",), prefix, compressed=compressed)
-    if grams is None or len(grams) != buckets or not 1 <= max(1, shortest) <= longest:
+    longest_known = 1 << 32
+    if grams is None or grams.shape[:1] != (buckets,) or not 1 <= max(1, shortest) <= longest < longest_known:
         return None
     return Ngrams(qemb.Subwords(max(1, shortest), longest), buckets, grams)
 

@@ -7,18 +7,22 @@ lone surrogates, as Python's ``surrogateescape`` makes them), and ``counts`` (ui
 from __future__ import annotations
 
 import shutil
+import tempfile
+import warnings
 import zipfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+import qemb
 from qemb.atomic import AtomicFile
-from qemb_tools.interface import Batch, ReadOptions, Sink, Source, UsageError, source_error
+from qemb_tools.interface import Batch, ReadOptions, Sink, Source, UsageError, some_of, source_error
 from qemb_tools.matrix import MatrixSource
 from qemb_tools.quantized import Int8Source
 from qemb_tools.spool import Spool
-from qemb_tools.stream import check_file
+from qemb_tools.stream import ZIP_ERRORS, check_file, copy_member
 from qemb_tools.tokens import read_tokens, show
 
 if TYPE_CHECKING:
@@ -49,7 +53,7 @@ def sniff_npz(head: bytes, path: str) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith(".npy") for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile):
+    except ZIP_ERRORS:
         return False
 
 
@@ -68,12 +72,48 @@ def open_npy(path: str, options: ReadOptions) -> Source:
     return _source(tokens, map_array(path), None, path)
 
 
-def map_array(path: str) -> NDArray[Any]:
-    """The array of an ``.npy`` file, mapped. Raises `qemb.InvalidError` where it cannot be read."""
-    with _reading(path):
-        # never with allow_pickle: a pickle can run anything
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+def map_array(path: str, member: str | None = None) -> NDArray[Any]:
+    """The array of an ``.npy`` file, or of a member of an ``.npz``. Raises `qemb.InvalidError` if it cannot be read."""
+    with _reading(path), open(path, "rb") as stream:
+        if member is None:
+            return _map(stream)
+        with zipfile.ZipFile(stream) as archive:
+            return _map_member(archive, member, path)
+
+
+def _map(stream: IO[bytes]) -> NDArray[Any]:
+    """The array of an open file, mapped; never one of objects, which would be a pickle."""
+    shape, fortran, dtype = _read_header(stream)
+    if dtype.hasobject:
+        raise ValueError("the array holds Python objects, which are not read")
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    if not prod(shape) * dtype.itemsize:
+        return np.empty(shape, dtype, order)  # which cannot be mapped
+    array: NDArray[Any] = np.memmap(stream, dtype, "r", stream.tell(), shape, order)
     return array
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that Python 2 wrote it
+        if version == (1, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        elif version == (2, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
+        else:
+            raise ValueError(f"version {version[0]} of the format is not that of matrices")
+    if any(length < 0 for length in shape):
+        raise ValueError("a length is negative")
+    return shape, fortran, dtype
+
+
+def _map_member(archive: zipfile.ZipFile, name: str, path: str) -> NDArray[Any]:
+    """An array of an ``.npz`` file, from an unnamed temporary file."""
+    with tempfile.TemporaryFile() as plain:
+        copy_member(archive, f"{name}.npy", path, plain)
+        plain.seek(0)
+        return _map(plain)
 
 
 def open_npz(path: str, options: ReadOptions) -> Source:
@@ -89,26 +129,30 @@ def open_npz(path: str, options: ReadOptions) -> Source:
         The file cannot be read, or its rows are not as many as the tokens.
     """
     check_file(path)
-    # opened here, because numpy leaves a damaged file open
-    with _reading(path), open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-        names = archive.files
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         words = None
         if options.tokens is None:
-            words = next((archive[name] for name in _WORDS if name in names), None)
+            words = next((_map_member(archive, name, path) for name in _WORDS if name in names), None)
         name = options.dataset
         if name is None:
             others = [n for n in names if n not in _WORDS + _SCALES]
-            candidates = [n for n in others if archive[n].ndim == 2] if len(others) > 1 else others
+            candidates = [n for n in others if _dimensions(archive, n) == 2] if len(others) > 1 else others
             if len(candidates) != 1:
-                raise UsageError(f"{path} holds {', '.join(names)}; name the vectors: --dataset NAME")
+                raise UsageError(f"{path} holds {some_of(names) or 'no array'}; name the vectors: --dataset NAME")
             name = candidates[0]
         if name not in names:
-            raise UsageError(f"{path} has no array {name!r}; it holds {', '.join(names)}")
-        matrix = archive[name]
-        scales = next((archive[name] for name in _SCALES if name in names), None)
-        counts = archive[_COUNTS] if _COUNTS in names else None
+            raise UsageError(f"{path} has no array {name!r}; it holds {some_of(names) or 'none'}")
+        matrix = _map_member(archive, name, path)
+        scales = next((_map_member(archive, name, path) for name in _SCALES if name in names), None)
+        counts = _map_member(archive, _COUNTS, path) if _COUNTS in names else None
     tokens = read_tokens(options) if words is None else _strings(words, path)
     return _source(tokens, matrix, scales, path, counts)
+
+
+def _dimensions(archive: zipfile.ZipFile, name: str) -> int:
+    with archive.open(f"{name}.npy") as stream:
+        return len(_read_header(stream)[0])
 
 
 def _source(
@@ -129,7 +173,10 @@ def _source(
 def _strings(words: NDArray[Any], path: str) -> list[bytes]:
     if words.ndim != 1 or words.dtype.kind not in "US":
         raise source_error("the words are not an array of strings; name a file with them: --tokens FILE", path)
-    return [word if isinstance(word, bytes) else word.encode("utf-8", "surrogateescape") for word in words.tolist()]
+    try:
+        return [word if isinstance(word, bytes) else word.encode("utf-8", "surrogateescape") for word in words.tolist()]
+    except (ValueError, SystemError):  # what numpy raises depends on the character
+        raise source_error("a word has a character that Unicode has not; check that the file is whole", path) from None
 
 
 @contextmanager
@@ -137,7 +184,7 @@ def _reading(path: str) -> Iterator[None]:
     """Put what numpy raises on a damaged file into one line."""
     try:
         yield
-    except UsageError:
+    except (UsageError, qemb.QembError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever breaks first
         reason = str(error).partition("\n")[0] or type(error).__name__

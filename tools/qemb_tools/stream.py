@@ -6,11 +6,17 @@ import bz2
 import gzip
 import io
 import lzma
+import mmap
+import os
 import re
+import shutil
+import struct
+import tempfile
+import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
 import zstandard
 
@@ -23,6 +29,20 @@ if TYPE_CHECKING:
 
 HEAD = 1 << 16
 """Bytes that a format may look at to recognize a file."""
+SMALL = 1 << 26
+"""Bytes that any file may become."""
+GROWTH = 100
+"""Bytes that a byte more of a file may become; tables of vectors compress to half, and seldom to a tenth."""
+
+
+def check_growth(grown: int, stored: int, where: str) -> None:
+    """Raise `qemb.InvalidError` where ``stored`` bytes of a file stand for so many that it is no table of vectors."""
+    if grown > SMALL + GROWTH * stored:
+        raise source_error(
+            f"it stands for {grown:,} bytes or more, over {GROWTH} times its own; no table of vectors does, so it is "
+            "refused: decompress it yourself if it is meant",
+            where,
+        )
 
 
 class _Readable(Protocol):
@@ -43,7 +63,7 @@ class _Compression:
 class _Unzstd:
     """A zstd stream of any number of frames. zstandard's own readers end quietly where a frame is cut short."""
 
-    _PIECE = 1 << 12
+    _PIECE = 1 << 11
     """Compressed bytes taken at a time. A frame can grow 32,000 times, and all of that has to fit in memory."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -83,7 +103,23 @@ _COMPRESSIONS = (
     _Compression("xz", re.compile(rb"\xfd7zXZ\0"), ".xz", lzma.LZMAFile),
     _Compression("zstd", re.compile(rb"\x28\xb5\x2f\xfd"), ".zst", _Unzstd),
 )
+ZIP_ERRORS = (OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error, zlib.error, lzma.LZMAError,
+              zipfile.BadZipFile)  # fmt: skip
+"""What zipfile raises on archives that are damaged or encrypted, or compressed in ways that it has not."""
 COMPRESSED_EXTENSIONS = tuple(compression.extension for compression in _COMPRESSIONS)
+
+
+class _Counted:
+    """A stream that knows how much was read of it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.count += len(data)
+        return data
 
 
 class _Decompressed(io.RawIOBase):
@@ -91,7 +127,9 @@ class _Decompressed(io.RawIOBase):
 
     def __init__(self, compression: _Compression, stream: BinaryIO, path: str) -> None:
         super().__init__()
-        self._stream = compression.open(stream)
+        self._compressed = _Counted(stream)
+        self._stream = compression.open(cast("BinaryIO", self._compressed))
+        self._grown = 0
         self._under = stream
         self._name = compression.name
         self._path = path
@@ -107,6 +145,8 @@ class _Decompressed(io.RawIOBase):
             raise source_error(
                 f"the {self._name} data is damaged or cut short ({error}); fetch the file again", self._path
             ) from None
+        self._grown += len(data)
+        check_growth(self._grown, self._compressed.count, self._path)
         view[: len(data)] = data
         return len(data)
 
@@ -164,3 +204,30 @@ def plain_name(path: str) -> str:
 def is_compressed(stream: io.BufferedReader) -> bool:
     """Whether a stream of `open_bytes` is being decompressed, so that the file's size says little about its length."""
     return isinstance(stream.raw, _Decompressed)
+
+
+def map_bytes(path: str) -> tuple[mmap.mmap | bytes, bool]:
+    """The bytes of a file, mapped, and whether it was compressed: then they are those of an unnamed temporary file."""
+    with open_bytes(path) as stream:
+        compressed = is_compressed(stream)
+        if not compressed and not is_pipe(path):
+            return map_stream(stream), False
+        with tempfile.TemporaryFile() as plain:
+            shutil.copyfileobj(stream, plain, 1 << 20)
+            return map_stream(plain), compressed
+
+
+def map_stream(stream: IO[bytes]) -> mmap.mmap | bytes:
+    """The bytes of an open file, mapped; the map outlives the file."""
+    stream.flush()
+    size = os.fstat(stream.fileno()).st_size
+    return mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ) if size else b""  # which cannot be mapped
+
+
+def copy_member(archive: zipfile.ZipFile, name: str, path: str, target: IO[bytes]) -> None:
+    """Copy a member of the archive ``path`` into an open file; its name in the archive is no name of a file."""
+    member = archive.getinfo(name)
+    check_growth(member.file_size, os.path.getsize(path), f"{path}, {name}")
+    with archive.open(member) as stream:  # which ends where the archive says
+        shutil.copyfileobj(stream, target, 1 << 20)
+    target.flush()
