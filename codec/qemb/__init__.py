@@ -15,6 +15,7 @@ from qemb.embedding import Embedding
 from qemb.embedding import Embedding as open  # noqa: A004, N813  (qemb.open reads as open does)
 from qemb.errors import InvalidError, LimitError, MalformedError, QembError, UnsupportedError
 from qemb.info import Info
+from qemb.limits import Limits
 from qemb.subword import Subwords
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "Info",
     "InvalidError",
     "LimitError",
+    "Limits",
     "MalformedError",
     "QembError",
     "Repaired",

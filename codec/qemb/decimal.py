@@ -85,7 +85,7 @@ def scaled_decimal(
 
     Powers of ten up to 10^22 are exact in float64, so one product or quotient gives the nearest float64. Rounding
     that again is right unless it fell on a tie between two float32, or outside their normal range: those few are
-    settled with exact fractions.
+    computed to twice as many bits.
     """
     exponents = range(exponent_min, exponent_max + 1)
     factors = np.array([10.0**e if 0 <= e <= _EXACT_POWERS else 1.0 for e in exponents])
@@ -103,14 +103,67 @@ def scaled_decimal(
         doubtful |= np.take(large, steps)
         doubtful |= near > 2.0**127
         doubtful |= near < 2.0**-126
+    doubtful &= significand != 0
     if doubtful.any():
+        values[doubtful] = _settle(significand[doubtful], steps[doubtful] + exponent_min)
+    return values
+
+
+def _settle(significand: NDArray[np.int64], exponents: NDArray[np.int64]) -> NDArray[np.float32]:
+    """``significand * 10**exponents``, for 0 < significand < 2^53, rounded once whatever it is.
+
+    Computed as the sum of two float64 (Dekker, 1971), which is rounded to odd first: where the sum is not a float64, to
+    whichever neighbour ends in a 1. Rounding that to any format of two bits less is as rounding once (Boldo and
+    Melquiond, 2008), and subnormal float32 have fewer.
+    """
+    near = significand.astype(np.float64)
+    powers = np.abs(exponents)
+    tens, rests = _powers_of_ten(int(powers.max()))
+    ten, rest = tens[powers], rests[powers]
+    up = exponents >= 0
+    product, lost = _product(near, ten)
+    lost += near * rest
+    quotient = near / ten
+    back, missed = _product(quotient, ten)
+    left = (near - back) - missed - quotient * rest
+    high, low = np.where(up, product, quotient), np.where(up, lost, left / ten)
+    total = high + low
+    low -= total - high
+    odd = (total.view(np.uint64) & np.uint64(1)).astype(np.bool_)
+    towards = np.where(low > 0, np.inf, -np.inf)
+    with np.errstate(over="ignore", under="ignore"):
+        values = np.where((low == 0) | odd, total, np.nextafter(total, towards)).astype(np.float32)
+    # Up to 10^22 the rest is exact. Past it no product or quotient is a float64, and the sign of a rest that is all
+    # error would not be known.
+    unsure = (powers > _EXACT_POWERS) & (np.abs(low) < np.abs(total) * 2.0**-96)
+    if unsure.any():
         from fractions import Fraction
 
-        doubtful &= significand != 0
-        for place in np.flatnonzero(doubtful):
-            exact = Fraction(int(significand.flat[place])) * Fraction(10) ** (exponent_min + int(steps.flat[place]))
-            values.flat[place] = nearest_float32(exact)
+        for place in np.flatnonzero(unsure):
+            values[place] = nearest_float32(Fraction(int(significand[place])) * Fraction(10) ** int(exponents[place]))
     return values
+
+
+def _powers_of_ten(last: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """10^0 to 10^last as the sums of two float64, the first of them the nearest."""
+    tens = [float(10**power) for power in range(last + 1)]
+    rests = [float(10**power - int(ten)) for power, ten in enumerate(tens)]
+    return np.array(tens), np.array(rests)
+
+
+def _product(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The product as float64, and what it lost, exactly (Veltkamp's splitting, Dekker's product)."""
+    product = one * other
+    (one_high, one_low), (other_high, other_low) = _split(one), _split(other)
+    lost = ((one_high * other_high - product) + one_high * other_low + one_low * other_high) + one_low * other_low
+    return product, lost
+
+
+def _split(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two float64 of 26 bits each whose sum it is."""
+    wide = values * (2.0**27 + 1)
+    high = wide - (wide - values)
+    return high, values - high
 
 
 def nearest_float32(value: Fraction) -> np.float32:

@@ -11,6 +11,7 @@ import numpy as np
 from qemb.container import Container, allocate
 from qemb.decode import Decoder
 from qemb.info import Info, describe
+from qemb.limits import LIMITS, check_limits
 from qemb.metadata import encode_metadata, parse_metadata
 from qemb.search import Searcher, unit
 from qemb.structure import check_structure
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from qemb.errors import QembError
+    from qemb.limits import Limits
     from qemb.source import Readable
     from qemb.verify import Progress
 
@@ -45,6 +47,8 @@ class Embedding:
     memory_map : bool
         False reads a path whole, too: for files that others write to in place. A file that is cut while it is mapped
         gives `MalformedError` at the next call; a call that is at work just then ends the process, with SIGBUS.
+    limits : Limits or None
+        How much the file may decode to; None for whatever it says.
 
     Raises
     ------
@@ -56,10 +60,11 @@ class Embedding:
         What a URL needs is not installed; the message says what.
     """
 
-    def __init__(self, source: Readable, *, memory_map: bool = True) -> None:
+    def __init__(self, source: Readable, *, memory_map: bool = True, limits: Limits | None = LIMITS) -> None:
         self._container = Container(source, memory_map=memory_map)
         try:
             self._quantization, self._transform, self._subwords = check_structure(self._container)
+            check_limits(self._container, limits)
         except BaseException:
             self._container.close()
             raise
@@ -140,7 +145,7 @@ class Embedding:
             if not counts.all():
                 raise KeyError(part[int(np.argmin(counts))])
             numbers = len(self.tokens) + hashes.astype(np.int64) % buckets
-            found[low : low + len(part)] = mean_of_ngrams(self.rows, numbers, counts)
+            found[low : low + len(part)] = mean_of_ngrams(self.rows, numbers, counts, self.dim)
         return found
 
     def rows(self, indices: ArrayLike) -> NDArray[np.float32]:

@@ -16,6 +16,9 @@ EMPTY = 0xFFFFFFFF
 """A slot of the index that holds no row."""
 FEW = 64
 """Tokens that are looked up one by one as quickly."""
+PATIENCE = 1 << 10
+"""Slots that a search goes on to: an index that is half full has no run of a tenth of that, unless tokens were chosen
+for their hashes, or it is damaged."""
 
 
 def home_slots(hashes: NDArray[np.uint32], size: int) -> NDArray[np.int64]:
@@ -50,7 +53,7 @@ def probe(
     slot = home_slots(hashes, len(slots))
     waiting = np.arange(len(keys))
     damaged: list[NDArray[np.int64]] = []
-    for _ in range(len(slots)):  # at most once round, whatever a damaged index says
+    for _ in range(min(len(slots), PATIENCE)):
         if len(waiting) < FEW:
             break
         rows = slots[slot[waiting]]

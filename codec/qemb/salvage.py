@@ -19,6 +19,7 @@ from qemb.damage import frame_bytes, is_by_row, is_shared, rows_of, runs, tokens
 from qemb.decode import EXCEPTION, Decoder
 from qemb.errors import InvalidError, QembError
 from qemb.layout import FEATURE_BYTE_TOKENS, KINDS, MAGIC, Codec
+from qemb.limits import LIMITS, check_limits
 from qemb.lookup import EMPTY, home_slots
 from qemb.metadata import parse_metadata
 from qemb.rewrite import Choice, rewrite
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from qemb.errors import Rows
     from qemb.header import Section
+    from qemb.limits import Limits
     from qemb.quantization import Quantization
     from qemb.source import Readable, Source
 
@@ -59,7 +61,11 @@ class Repaired:
 
 
 def repair(
-    source: str | os.PathLike[str] | bytes, path: str | os.PathLike[str], *, keep_suspect: bool = False
+    source: str | os.PathLike[str] | bytes,
+    path: str | os.PathLike[str],
+    *,
+    keep_suspect: bool = False,
+    limits: Limits | None = LIMITS,
 ) -> Repaired:
     """Save what can be saved of a damaged ``.qemb`` file into a new one, which verifies.
 
@@ -76,6 +82,8 @@ def repair(
     keep_suspect : bool
         Whether to keep rows of a section that is damaged in a way that does not show which of them are: any may be
         wrong.
+    limits : Limits or None
+        How much the damaged file may decode to, as for `qemb.open`.
 
     Raises
     ------
@@ -89,7 +97,7 @@ def repair(
         raise InvalidError("invalid.option", "the damaged file is not written over: name another one")
     container = _DamagedFile(source)
     try:
-        return _Salvage(container, keep_suspect=keep_suspect).write(path)
+        return _Salvage(container, keep_suspect, limits).write(path)
     finally:
         container.close()
 
@@ -147,6 +155,7 @@ class _Salvage:
 
     container: _DamagedFile
     keep_suspect: bool
+    limits: Limits | None
     hit: dict[str, Rows] = field(default_factory=dict)
     """Raw bytes of each damaged section that are lost, as ranges; none where nothing tells which."""
     notes: list[str] = field(default_factory=list)
@@ -155,6 +164,7 @@ class _Salvage:
         """Look at everything, and write what is whole."""
         container = self.container
         quantization, rotation, _ = check_structure(container)
+        check_limits(container, self.limits)
         header = container.header
         count = header.tokens
         for section in container.sections.values():

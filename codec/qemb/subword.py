@@ -24,7 +24,9 @@ _BASIS, _PRIME = np.uint32(0x811C9DC5), np.uint32(0x01000193)
 _MAX_NGRAMS = 1 << 24
 """N-grams of one word; the longest token has as many where they have up to 255 characters."""
 _MANY = 1 << 16
-"""N-grams whose rows are decoded at once."""
+"""N-grams whose rows are decoded at once, at most."""
+_VALUES = 1 << 23
+"""Values of them, unless one row has more."""
 _FEW = 16
 """Words whose n-grams are added up one word after the other, more of them together."""
 
@@ -181,7 +183,10 @@ def mean_of_runs(rows: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArra
 
 
 def mean_of_ngrams(
-    decode: Callable[[NDArray[np.int64]], NDArray[np.float32]], numbers: NDArray[np.int64], counts: NDArray[np.int64]
+    decode: Callable[[NDArray[np.int64]], NDArray[np.float32]],
+    numbers: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    dim: int,
 ) -> NDArray[np.float32]:
     """Means of the rows that successive runs of numbers name, as `mean_of_runs`, with bounded memory.
 
@@ -192,24 +197,27 @@ def mean_of_ngrams(
     numbers : int64 array of shape (sum of counts,)
     counts : int64 array of shape (n,)
         Length of each run, 1 or more.
+    dim : int
+        Values of a row.
 
     Returns
     -------
     float32 array of shape (n, dim)
     """
-    if len(numbers) <= _MANY:
+    many = min(_MANY, max(1, _VALUES // dim))
+    if len(numbers) <= many:
         return _mean_of_some(decode, numbers, counts)
     ends = np.cumsum(counts)
     means = []
     first = 0
     while first < len(counts):
         begin = int(ends[first] - counts[first])
-        last = max(int(np.searchsorted(ends, begin + _MANY, side="right")), first + 1)
+        last = max(int(np.searchsorted(ends, begin + many, side="right")), first + 1)
         some = numbers[begin : ends[last - 1]]
-        if len(some) <= _MANY:
+        if len(some) <= many:
             means.append(_mean_of_some(decode, some, counts[first:last]))
         else:
-            means.append(_mean_of_many(decode, some))
+            means.append(_mean_of_many(decode, some, many))
         first = last
     return np.concatenate(means)
 
@@ -222,14 +230,14 @@ def _mean_of_some(
 
 
 def _mean_of_many(
-    decode: Callable[[NDArray[np.int64]], NDArray[np.float32]], numbers: NDArray[np.int64]
+    decode: Callable[[NDArray[np.int64]], NDArray[np.float32]], numbers: NDArray[np.int64], many: int
 ) -> NDArray[np.float32]:
     distinct, which = np.unique(numbers, return_inverse=True)
-    table = decode(distinct) if len(distinct) <= _MANY else None
+    table = decode(distinct) if len(distinct) <= many else None
     total: NDArray[np.float32] | float = 0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        for low in range(0, len(numbers), _MANY):
-            part = slice(low, low + _MANY)
+        for low in range(0, len(numbers), many):
+            part = slice(low, low + many)
             rows = decode(numbers[part]) if table is None else table[which[part]]
             # every partial sum, so that none is taken in pairs; the last is the total
             rows[0] += total

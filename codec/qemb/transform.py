@@ -49,8 +49,8 @@ class Hadamard:
     def signs(self) -> NDArray[np.float32]:
         """+1 or -1 for every value of every round, shape (rounds, dim): bit j of the generator's words, 1 is -1."""
         words = -(-self.dim // 64)
-        stream = np.array(splitmix64(self.seed, self.rounds * words), "<u8").reshape(self.rounds, words)
-        bits = np.unpackbits(stream.view(np.uint8).reshape(self.rounds, words * 8), axis=1, bitorder="little")
+        stream = splitmix64(self.seed, self.rounds * words).reshape(self.rounds, words).astype("<u8")
+        bits = np.unpackbits(stream.view(np.uint8), axis=1, bitorder="little")
         return np.where(bits[:, : self.dim], np.float32(-1), np.float32(1)).astype(np.float32)
 
     def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -82,16 +82,13 @@ class Hadamard:
         return values
 
 
-def splitmix64(state: int, count: int) -> list[int]:
+def splitmix64(state: int, count: int) -> NDArray[np.uint64]:
     """The first ``count`` outputs of SplitMix64 (Steele, Lea and Flood, 2014) started at ``state``."""
-    mask = (1 << 64) - 1
-    out = []
-    for _ in range(count):
-        state = (state + 0x9E3779B97F4A7C15) & mask
-        mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
-        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & mask
-        out.append(mixed ^ (mixed >> 31))
-    return out
+    step, first, second = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
+    mixed: NDArray[np.uint64] = np.arange(1, count + 1, dtype=np.uint64) * step + np.uint64(state)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * first
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * second
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def _by_columns(values: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from qemb.errors import InvalidError, LimitError
 from qemb.layout import FEATURE_BYTE_TOKENS, MAX_TOKEN
-from qemb.lookup import EMPTY, FEW, home_slots, probe
+from qemb.lookup import EMPTY, FEW, PATIENCE, home_slots, probe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MAX_INDEXED = EMPTY
 """An index holds fewer tokens than this: row numbers are 32 bits wide and one is taken for the empty slot."""
 _CHUNK = 4096
+_ASKING = 16
+"""Slots that each token may ask for, on average, while an index is built for all at once; two are enough."""
 
 
 def to_bytes(token: str | bytes) -> bytes:
@@ -60,6 +62,7 @@ class Tokens(Sequence[str]):
         self._offsets: memoryview | None = None
         self._slots: memoryview | None = None
         self._text: memoryview | None = None
+        self._dictionary: dict[bytes, int] | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -124,7 +127,7 @@ class Tokens(Sequence[str]):
         if offsets is None:
             offsets = self._open_offsets()
         size, length = len(slots), len(key)
-        for _ in range(size):  # at most once round, whatever a damaged index says
+        for _ in range(min(size, PATIENCE)):
             row: int = slots[slot]
             if row == EMPTY:
                 return -1
@@ -136,7 +139,10 @@ class Tokens(Sequence[str]):
             elif (self._container.read("TOKB", start, stop) if text is None else text[start:stop]).tobytes() == key:
                 return row
             slot = slot + 1 if slot + 1 < size else 0
-        return -1
+        if self._dictionary is None:  # the index is as good as none
+            rows = range(self._count - 1, -1, -1)  # of a token that is there twice the first row stays
+            self._dictionary = dict(zip(reversed(list(self.iter_raw())), rows, strict=True))
+        return self._dictionary.get(key, -1)
 
     def find(self, tokens: Iterable[str | bytes]) -> NDArray[np.int64]:
         """Rows of many tokens, int64, -1 for each that is absent.
@@ -184,6 +190,7 @@ class Tokens(Sequence[str]):
     def release(self) -> None:
         """Let go of the map, as `qemb.Embedding.close` needs it."""
         self._offsets = self._slots = self._text = None
+        self._dictionary = None
 
     def _open_offsets(self) -> memoryview:
         """The offsets, when they can be looked at."""
@@ -266,7 +273,11 @@ def build_index(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
     slots = np.full(size, EMPTY, np.uint32)
     place = home_slots(hashes, size)
     waiting = np.arange(len(hashes), dtype=np.uint32)
+    asking = _ASKING * (len(hashes) + FEW)
     while len(waiting):
+        asking -= len(waiting)
+        if asking < 0:
+            return _insert_in_order(home_slots(hashes, size).tolist(), size)
         asked = place[waiting]
         before = slots[asked]
         np.minimum.at(slots, asked, waiting)
@@ -274,6 +285,24 @@ def build_index(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
         evicted = np.unique(before[(before != after) & (before != EMPTY)])
         waiting = np.concatenate([waiting[after != waiting], evicted])
         place[waiting] = (place[waiting] + 1) % size
+    return slots
+
+
+def _insert_in_order(homes: list[int], size: int) -> NDArray[np.uint32]:
+    """The index of tokens with these homes, one token after the other, in a time that does not grow with their runs.
+
+    Each slot that is taken points on towards the next empty one, and pointers are halved on the way (Tarjan and
+    van Leeuwen, 1984): tokens chosen for their hashes are no slower than others.
+    """
+    slots = np.full(size, EMPTY, np.uint32)
+    following = list(range(size))
+    for row, home in enumerate(homes):
+        slot = home
+        while following[slot] != slot:
+            following[slot] = following[following[slot]]
+            slot = following[slot]
+        slots[slot] = row
+        following[slot] = (slot + 1) % size
     return slots
 
 

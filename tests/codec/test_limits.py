@@ -7,9 +7,16 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import qemb
 import rawfile
+import zstdframes
+from qemb import vocabulary
+from qemb.lookup import EMPTY, PATIENCE
+
+FRAME = 2**24
 
 
 def vast():
@@ -28,7 +35,7 @@ def vast():
 def test_more_than_memory_holds_has_a_code():
     data = vast()
     assert len(data) < 1200
-    emb = qemb.open(data)
+    emb = qemb.open(data, limits=None)
     assert (emb.total_rows, emb.dim, len(emb)) == (2**23, 2**24, 0)
     for ask in (emb.matrix, lambda: emb.matrix(1), lambda: emb.rows(np.arange(emb.total_rows))):
         with pytest.raises(qemb.LimitError) as caught:
@@ -109,3 +116,105 @@ def test_opening_and_looking_up_cost_the_same_for_any_number_of_rows(tmp_path):
     for opened, looked_up in touched.values():
         assert 0 < opened <= 2 * room
         assert looked_up <= (2 + 5 * 8) * room
+
+
+def zeros(file, kind, size):
+    """Give a section that many zero bytes, in frames of a few hundred."""
+    sizes = [min(FRAME, size - at) for at in range(0, size, FRAME)]
+    frames = {length: zstdframes.run(0, length) for length in set(sizes)}
+    table, at = b"", 0
+    for length in sizes:
+        table += struct.pack("<QII", at, len(frames[length]), rawfile.crc32c(frames[length]))
+        at += len(frames[length])
+    file.add(kind, b"".join(frames[length] for length in sizes) + table)
+    file[kind].entry.update(codec=1, raw_size=size, frame_size=FRAME)
+
+
+def empty_tokens(rows, *, slots=0):
+    """Rows of one value of a bit whose tokens are all empty, and an index of zeros."""
+    file = rawfile.RawFile(rows, rows, 1)
+    scale = rawfile.TABLE, rawfile.FLOAT32, 0
+    file.add("QUAN", rawfile.descriptor(rawfile.LINEAR, 1, 1, scale=scale, parameters=struct.pack("<ii", 1, 0)))
+    file.add("SCAL", struct.pack("<f", 1))
+    zeros(file, "CODE", rows)
+    zeros(file, "TOKO", 4 * rows + 4)
+    file.add("TOKB", b"")
+    if slots:
+        zeros(file, "INDX", 4 * slots)
+    return file.build()
+
+
+@pytest.mark.parametrize("opener", [qemb.open, lambda data: qemb.repair(data, "unused.qemb")])
+def test_a_small_file_is_no_table_of_a_billion_rows(opener):
+    for data in (vast(), empty_tokens(2**30)):
+        assert len(data) < 200_000
+        with pytest.raises(qemb.LimitError, match="limits=None") as caught:
+            opener(data)
+        assert caught.value.code == "limit.memory"
+
+
+def test_the_caller_sets_how_much_a_file_may_decode_to(monkeypatch):
+    data = empty_tokens(1000)
+    decoded = 28 + 4 + 1000 + 4 * 1001 + 4 * 1000 + 64 * 1000
+    for limits in (
+        None,
+        qemb.Limits(),
+        qemb.Limits(decoded_size=decoded, expansion=0),
+        qemb.Limits(0, decoded // len(data) + 1),
+    ):
+        qemb.open(data, limits=limits).close()
+    for limits in (qemb.Limits(decoded - 1, 0), qemb.Limits(0, decoded // len(data))):
+        with pytest.raises(qemb.LimitError, match=f"decodes to {decoded:,}"):
+            qemb.open(data, limits=limits)
+    monkeypatch.setenv("QEMB_LIMITS", "0")
+    qemb.open(data, limits=qemb.Limits(0, 0)).close()
+
+
+def test_a_table_that_is_compressed_well_is_within_the_limits(tmp_path):
+    path = tmp_path / "ones.qemb"
+    table = np.ones((20_000, 300), np.float32)
+    qemb.write(path, [str(row) for row in range(len(table))], table, scheme="exact")
+    assert path.stat().st_size < table.nbytes // 40
+    with qemb.open(path) as emb:
+        assert (emb.matrix() == 1).all()
+
+
+class CountingSlots:
+    """The slots of an index, and how often one was looked at."""
+
+    def __init__(self, slots):
+        self.slots, self.looks = slots, 0
+
+    def __len__(self):
+        return len(self.slots)
+
+    def __getitem__(self, slot):
+        self.looks += 1
+        return self.slots[slot]
+
+
+def test_a_search_does_not_go_round_an_index_without_an_end():
+    emb = qemb.open(empty_tokens(10, slots=1_000_000))
+    emb.tokens.row("a")
+    counting = emb.tokens._slots = CountingSlots(emb.tokens._slots)
+    assert emb.tokens.row("a") == -1
+    assert emb.tokens.row("") == 0
+    assert counting.looks <= PATIENCE + 1
+    assert emb.tokens.find(["a", ""] * 40).tolist() == [-1, 0] * 40
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 2**32 - 1), max_size=60), st.integers(1, 5))
+def test_an_index_of_tokens_chosen_for_their_hashes_is_that_of_one_insertion_after_the_other(hashes, distinct):
+    few = np.array(hashes, np.uint32) % np.uint32(distinct) * np.uint32(2**31 // distinct)
+    size = len(few) + len(few) // 2 + 1
+    expected = [EMPTY] * size
+    for row, crc in enumerate(few.tolist()):
+        slot = crc * size >> 32
+        while expected[slot] != EMPTY:
+            slot = (slot + 1) % size
+        expected[slot] = row
+    for asking in (0, 16):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(vocabulary, "_ASKING", asking)
+            assert vocabulary.build_index(few).tolist() == expected

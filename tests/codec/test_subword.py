@@ -189,5 +189,5 @@ def test_means_are_sums_in_order_in_whatever_parts_they_are_taken(few, many, cou
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subword, "_FEW", few)
         patch.setattr(subword, "_MANY", many)
-        found = subword.mean_of_ngrams(lambda rows: table[rows], numbers, np.array(counts))
+        found = subword.mean_of_ngrams(lambda rows: table[rows], numbers, np.array(counts), table.shape[1])
     assert found.view(np.uint32).tolist() == np.array(expected).view(np.uint32).tolist()

@@ -64,7 +64,7 @@ class Trellis:
     def pairs(self) -> NDArray[np.uint16]:
         """Shape (2^(memory - 1),): subset of the branch from register 2j whose bit is 0, and from 2j + 1 with bit 1."""
         half = 256 >> self.bits
-        words = np.array(splitmix64(0, 1 << (self.memory - 1)), np.uint64)
+        words = splitmix64(0, 1 << (self.memory - 1))
         order = np.argsort(words, kind="stable")
         return (order * half >> (self.memory - 1)).astype(np.uint16) + np.uint16(half) * (words & 1).astype(np.uint16)
 

@@ -33,7 +33,7 @@ def answer(data: bytes) -> dict[str, Any]:
     QembError
         The first check that fails.
     """
-    with qemb.open(data) as emb:
+    with qemb.open(data, limits=None) as emb:  # the protocol has limits of its own
         container = Container(data)
         header = fields(layout.Header, data[: layout.Header.sizeof()])
         known = [section for kind, section in container.sections.items() if kind in layout.KINDS]
