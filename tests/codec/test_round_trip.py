@@ -231,7 +231,8 @@ def test_codebook(bits):
 def test_float16_scales_fit_ordinary_tables(matrix, chosen, data):
     chosen = complete(chosen, matrix, data) | {"scale_dtype": "float16"}
     for scheme, bits in (("linear", 8), ("codebook", 4)):
-        check_scaled(matrix, chosen | {"scheme": scheme, "bits": bits})
+        # less the mean, next to nothing may be left of a column
+        check_scaled(matrix, chosen | {"scheme": scheme, "bits": bits}, scale_may_not_fit=chosen["offset"] == "mean")
 
 
 @pytest.mark.parametrize("scale", ["table", "row", "column", "block"])
