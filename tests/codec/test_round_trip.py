@@ -194,7 +194,7 @@ def test_linear(bits):
         largest = spread(largest_of_groups(distance, group, block), group, block, *matrix.shape)
         normal = scales >= 2.0**-126
         half = largest / (2 ** (bits - 1) - 1) / 2
-        slack = 4 * ROUNDING * (abs(matrix) + 2 * abs(offsets) + largest)
+        slack = 4 * ROUNDING * (abs(matrix) + 2 * abs(offsets) + largest) + 4 * LEAST
         assert (abs(decoded - matrix.astype(np.float64)) <= half + slack)[normal].all()
 
     check()
