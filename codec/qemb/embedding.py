@@ -61,6 +61,7 @@ class Embedding:
     """
 
     def __init__(self, source: Readable, *, memory_map: bool = True, limits: Limits | None = LIMITS) -> None:
+        self._limits = limits
         self._container = Container(source, memory_map=memory_map)
         try:
             self._quantization, self._transform, self._subwords = check_structure(self._container)
@@ -421,7 +422,7 @@ class Embedding:
         # processes share the pages of a map, so what is sent to another one is the name, where there is one
         source = self._container.check_open()
         again = source.data.tobytes() if source.again is None else source.again
-        return partial(type(self), again, memory_map=source.mapped is not None), ()
+        return partial(type(self), again, memory_map=source.mapped is not None, limits=self._limits), ()
 
     def __repr__(self) -> str:
         q = self._quantization

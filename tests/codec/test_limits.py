@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
 import sys
 
@@ -218,3 +219,8 @@ def test_an_index_of_tokens_chosen_for_their_hashes_is_that_of_one_insertion_aft
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(vocabulary, "_ASKING", asking)
             assert vocabulary.build_index(few).tolist() == expected
+
+
+def test_what_the_caller_allowed_goes_with_a_pickle():
+    emb = qemb.open(empty_tokens(600_000), limits=None)
+    assert len(pickle.loads(pickle.dumps(emb))) == 600_000
