@@ -15,7 +15,7 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-torch conformance bench kill check lint format types spec corpus package clean
+.PHONY: help demo test test-torch conformance bench stress check lint format types spec corpus package clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -35,8 +35,11 @@ conformance: $(VENV)/.dev ## build and run every implementation against the corp
 bench: $(VENV)/.bench ## time everything beside others; BENCH_ARGS chooses, `all` prints all of docs/benchmarks.md
 	$(BIN)/qemb bench $(BENCH_ARGS)
 
-kill: $(VENV)/.dev ## kill a thousand writers at random moments, and look at what they leave
+stress: $(VENV)/.dev ## kill and interrupt a thousand writers each, replace a file under 32 readers, fill a disk
 	$(BIN)/python tests/codec/kill_writers.py 1000
+	$(BIN)/python tests/tools/interrupt_converters.py 1000
+	$(BIN)/python tests/codec/replace_readers.py --readers 32 --lookups 10000 --replacements 100
+	unshare -rm $(BIN)/python tests/tools/fill_disk.py 20
 
 check: lint types spec corpus package ## everything but the tests: style, types, spec tables, corpus, packages
 

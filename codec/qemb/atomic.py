@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 _POSIX = os.name == "posix"
@@ -46,17 +47,22 @@ class AtomicFile:
             if not stat.S_ISREG(before.st_mode):
                 raise OSError(errno.EINVAL, "the target is not a regular file", os.fspath(path))
         self._process = os.getpid()
+        # what is to be as private as the file before it is so from its first moment
+        mode = 0o666 if before is None else 0o600
+        self.temporary = ""
         try:
-            self.temporary, descriptor = _create_beside(self.path)
-        except OSError as error:  # nobody asked for a file of the temporary name
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
-        self.file: BinaryIO = os.fdopen(descriptor, "w+b")
-        if before is not None:
-            if hasattr(os, "chown"):
-                with contextlib.suppress(OSError):  # root alone may, and it clears some bits of the mode
-                    os.chown(self.temporary, before.st_uid, before.st_gid)
-            with contextlib.suppress(OSError):  # some file systems have no modes
-                os.chmod(self.temporary, stat.S_IMODE(before.st_mode))
+            with _blaming(path):
+                self.temporary, descriptor = _create_beside(self.path, mode)
+            self.file: BinaryIO = os.fdopen(descriptor, "w+b")
+            if before is not None:
+                if hasattr(os, "chown"):
+                    with contextlib.suppress(OSError):  # root alone may, and it clears some bits of the mode
+                        os.chown(self.temporary, before.st_uid, before.st_gid)
+                with contextlib.suppress(OSError):  # some file systems have no modes
+                    os.chmod(self.temporary, stat.S_IMODE(before.st_mode))
+        except BaseException:  # Ctrl-C may come between any two of these
+            _remove(self.temporary)
+            raise
 
     def commit(self) -> None:
         """Publish the file under its name; on any failure nothing is left behind."""
@@ -65,7 +71,8 @@ class AtomicFile:
             os.fsync(self.file.fileno())
             if not _POSIX:
                 self.file.close()  # Windows does not rename a file that is open
-            os.replace(self.temporary, self.path)
+            with _blaming(self.path):
+                os.replace(self.temporary, self.path)
             self.file.close()  # and with it goes the lock, which kept others from taking it for forgotten
         except BaseException:
             self.abort()
@@ -74,10 +81,11 @@ class AtomicFile:
 
     def abort(self) -> None:
         """Throw the file away; harmless after `commit` and when called twice."""
-        with contextlib.suppress(OSError):
-            self.file.close()  # flushing into a full disk fails here too, and the file goes all the same
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.temporary)
+        try:
+            with contextlib.suppress(OSError):
+                self.file.close()  # flushing into a full disk fails here too, and the file goes all the same
+        finally:
+            _remove(self.temporary)
 
     def __del__(self) -> None:
         # a writer that was forgotten leaves nothing behind; a process forked off meanwhile leaves it alone
@@ -96,7 +104,21 @@ class AtomicFile:
             self.abort()
 
 
-def _create_beside(path: str) -> tuple[str, int]:
+@contextlib.contextmanager
+def _blaming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put the name of the target into errors: nobody asked for a file of the temporary name."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):  # it has its place already; or the folder may not be written any more
+        os.unlink(path)
+
+
+def _create_beside(path: str, mode: int) -> tuple[str, int]:
     """A new temporary file for a target, locked where files can be; those that dead writers left are removed."""
     folder, name = os.path.split(path)
     stem = f".{name[:40]}."  # a name that is as long as names may be has no room for more
@@ -104,10 +126,14 @@ def _create_beside(path: str) -> tuple[str, int]:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
         temporary = os.path.join(folder, f"{stem}{os.urandom(4).hex()}.part")
-        # os.open and not tempfile, which would make the file private whatever the umask says
-        descriptor = os.open(temporary, flags, 0o666)
-        if _lock(descriptor) and os.path.exists(temporary):
-            return temporary, descriptor
+        try:
+            # os.open and not tempfile, which would make the file private whatever the umask says
+            descriptor = os.open(temporary, flags, mode)
+            if _lock(descriptor) and os.path.exists(temporary):
+                return temporary, descriptor
+        except KeyboardInterrupt:  # it may be there by then
+            _remove(temporary)
+            raise
         os.close(descriptor)  # another writer swept it before it was locked
 
 

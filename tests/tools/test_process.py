@@ -67,7 +67,7 @@ def test_a_signal_leaves_no_file(tmp_path, signals_as_usual, target, number):
         process.stdin.close()
         error = process.stderr.read()
         assert process.wait(20) == 128 + number
-    assert error == b"qemb: interrupted; nothing was written\n"
+    assert error == b"qemb: interrupted; no file was left unfinished\n"
     assert not list(tmp_path.iterdir())
 
 

@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 parser.error("a command is missing")
             return _guarded(arguments)
     except KeyboardInterrupt as interrupt:
-        _complain("interrupted; nothing was written")
+        _complain("interrupted; no file was left unfinished")
         return 128 + int(interrupt.args[0] if interrupt.args else signal.SIGINT)
 
 
