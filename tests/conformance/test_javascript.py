@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import qemb
+from javascript import exercise
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path("conformance/implementations/javascript")
@@ -65,6 +66,20 @@ def test_own_tests(folder):
     names = sorted(path.name.removesuffix(".test.mjs") for path in (folder / "test").glob("*.test.mjs"))
     names.remove("browser")
     assert "bytes fetched for a word" in run_tests(folder, *names)
+
+
+def test_damaged_files(folder):
+    counts, _, findings = exercise(folder, 150, seed=0)
+    assert findings == []
+    assert counts["verify: good"] > 10
+
+
+def test_another_error_is_found(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "javascript")
+    (tmp_path / "javascript" / "src" / "crc32c.mjs").write_text("export const crc32c = () => null.crc;\n", "utf-8")
+    _, _, findings = exercise(tmp_path / "javascript", 20, seed=0)
+    assert all(finding.startswith("open: TypeError") for _, finding in findings)
+    assert len(findings) > 10
 
 
 def test_page_in_a_browser(folder, require, table):

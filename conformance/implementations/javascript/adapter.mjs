@@ -61,7 +61,7 @@ const isNaN32 = (bits) => (bits & 0x7fffffff) > 0x7f800000;
  * @returns {Promise<{output: Record<string, Answer>, vectors: Vectors}>}
  */
 async function answer(bytes) {
-  const emb = await open(bytes);
+  const emb = await open(bytes, { limits: null }); // the protocol has limits of its own
   const { header, sections, quantization, transform, subword } = emb.info;
   if (header.rows * header.dim > MAX_VALUES) throw new QembError("limit.memory", "more than 2^28 values");
   if (emb.knownSections.some(({ rawSize }) => rawSize > MAX_SECTION)) {

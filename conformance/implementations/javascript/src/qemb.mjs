@@ -6,6 +6,7 @@ import { FLOAT32, readDescriptor } from "./descriptor.mjs";
 import { QembError } from "./errors.mjs";
 import { KINDS, readHeader, readTable } from "./header.mjs";
 import { HttpSource } from "./http.mjs";
+import { checkLimits, LIMITS } from "./limits.mjs";
 import { MetadataFault, parseMetadata } from "./metadata.mjs";
 import { nearestRows } from "./nearest.mjs";
 import { RowReader } from "./rows.mjs";
@@ -18,6 +19,7 @@ import { verify } from "./verify.mjs";
 export { QembError };
 
 /** @typedef {import("./http.mjs").HttpOptions} HttpOptions */
+/** @typedef {import("./limits.mjs").Limits} Limits */
 /** @typedef {import("./sections.mjs").Entry} Entry */
 /** @typedef {{row: number, token: string, score: number}} Neighbour */
 /** @typedef {(fraction: number) => unknown} Progress is waited for where it returns a promise; what it throws ends the work */
@@ -30,14 +32,14 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /**
  * Opens a file and makes the checks of opening. By URL, only the parts that are asked for are fetched.
  * @param {Uint8Array | ArrayBuffer | Blob | URL | string} from bytes; a `File` or another `Blob`; a URL; in Node, a path
- * @param {HttpOptions} [options] for a URL
+ * @param {HttpOptions & {limits?: Limits | null}} [options] for a URL; and what a file may decode to, null for anything
  * @returns {Promise<Embeddings>}
  * @throws {QembError}
  */
-export async function open(from, options = {}) {
+export async function open(from, { limits = LIMITS, ...options } = {}) {
   const source = await sourceOf(from, options);
   try {
-    return await Embeddings.read(source);
+    return await Embeddings.read(source, limits);
   } catch (error) {
     await source.close();
     throw error;
@@ -69,14 +71,16 @@ function urlOf(from) {
 
 /** A vocabulary and its vectors, as they are in a file that is open. */
 export class Embeddings {
-  /** @param {import("./sources.mjs").Source} source */
-  static async read(source) {
+  /** @param {import("./sources.mjs").Source} source @param {Limits | null} limits */
+  static async read(source, limits) {
     const { header, table } = await readHeader(source);
     const entries = readTable(header, table);
     const known = entries.filter((entry) => Object.hasOwn(KINDS, entry.kind));
     /** @type {import("./descriptor.mjs").Sections} */
     const sections = new Map(known.map((entry) => [entry.kind, new Section(source, entry)]));
-    return new Embeddings(source, header, entries, sections, await readDescriptor(header, sections));
+    const structures = await readDescriptor(header, sections);
+    if (limits) checkLimits(header, sections, limits);
+    return new Embeddings(source, header, entries, sections, structures);
   }
 
   /**

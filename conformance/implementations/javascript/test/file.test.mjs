@@ -49,6 +49,19 @@ test("the worked examples decode to the bits in the specification", async () => 
   for (const emb of [linear, codebook, trellis]) await emb.verify();
 });
 
+test("a file decodes to no more than its size and the caller allow", async () => {
+  const bytes = await example("linear.qemb");
+  const decoded = 28 + 6 + 8 + 12 + 9 + 16 + 4 * 6 + 64 * 2;
+  const limits = (/** @type {number} */ decodedSize, /** @type {number} */ expansion) => ({
+    limits: { decodedSize, expansion },
+  });
+  await fails(open(bytes, limits(decoded - 1, 0)), "limit.memory");
+  await fails(open(bytes, limits(0, (decoded - 1) / bytes.length)), "limit.memory");
+  for (const allowed of [limits(decoded, 0), limits(0, decoded / bytes.length), { limits: null }]) {
+    assert.equal((await open(bytes, allowed)).length, 2);
+  }
+});
+
 test("tokens are found by text or bytes, and nothing else is", async () => {
   const emb = await open(await example("codebook.qemb"));
   assert.equal(emb.length, 3);
