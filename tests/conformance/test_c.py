@@ -14,6 +14,7 @@ import pytest
 import bases
 import qemb_spec
 from faults import FAULTS
+from parts import parse
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "conformance" / "implementations" / "c"
@@ -193,6 +194,16 @@ def test_example(sanitized, tmp_path):
 def test_example_without_the_word(sanitized):
     run = subprocess.run([sanitized / "example", EXAMPLES[0], "nowhere"], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (1, "", "example: the word is not in the file\n")
+
+
+def test_example_refuses_a_bomb(sanitized, tmp_path):
+    file = parse(bases.linear().build())
+    file.dim = 1 << 24
+    file.fit()
+    (tmp_path / "t.qemb").write_bytes(file.build())
+    assert (tmp_path / "t.qemb").stat().st_size < 100_000
+    run = subprocess.run([sanitized / "example", tmp_path / "t.qemb", "a"], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (1, "example: the file decodes to far more than it has bytes\n")
 
 
 def test_the_readme(require, tmp_path):

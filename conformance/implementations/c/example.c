@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { NEAREST = 10, SHOWN = 8 };
+enum { ALLOWED = 1 << 25, EXPANSION = 512 }; /* bytes that any file may decode to, and each byte of one */
 
 static int fail(const char *what)
 {
@@ -82,6 +83,8 @@ static int show_from(const void *data, uint64_t size, const char *word)
     qemb_file file;
     if (qemb_open(&file, data, size) != QEMB_OK)
         return fail_with(&file.error);
+    if (qemb_decoded_size(&file) > ALLOWED && qemb_decoded_size(&file) / EXPANSION > size)
+        return fail("the file decodes to far more than it has bytes");
     uint64_t scratch_size = qemb_reader_size(&file);
     void *scratch = malloc((size_t)scratch_size);
     float *vectors = malloc(2 * sizeof *vectors * file.header.dim);

@@ -83,14 +83,10 @@ static qemb_code read_everything(qemb_reader *reader)
 static void try(const unsigned char *data, size_t size)
 {
     qemb_file file;
-    if (qemb_open(&file, data, size) != QEMB_OK || file.header.dim > MAX_MEMORY / 4)
+    if (qemb_open(&file, data, size) != QEMB_OK || file.header.dim > MAX_MEMORY / 4
+        || qemb_decoded_size(&file) > MAX_MEMORY)
         return;
-    for (int kind = 0; kind < QEMB_KINDS; kind++)
-        if (file.sections[kind].raw_size > MAX_MEMORY)
-            return;
     uint64_t scratch_size = qemb_reader_size(&file), working_size = qemb_verify_size(&file);
-    if (scratch_size > MAX_MEMORY * 16 || working_size > MAX_MEMORY * 16 || file.header.rows > MAX_MEMORY)
-        return;
     void *scratch = malloc((size_t)scratch_size), *working = malloc((size_t)working_size);
     qemb_reader reader;
     for (int indexed = 0; indexed < 2; indexed++) {

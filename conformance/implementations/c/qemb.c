@@ -560,6 +560,15 @@ qemb_code qemb_open(qemb_file *file, const void *data, uint64_t size)
     return check_sizes(file);
 }
 
+uint64_t qemb_decoded_size(const qemb_file *file)
+{
+    /* below 2^60: no section has 2^53 raw bytes, and there are fewer tokens than that */
+    uint64_t size = 4 * sized(file->header.rows, file->header.dim) + 64 * file->header.tokens;
+    for (qemb_kind kind = 0; kind < QEMB_KINDS; kind++)
+        size += file->sections[kind].raw_size;
+    return size;
+}
+
 /* --- 4.: frames --------------------------------------------------------------------------------------------------- */
 
 static uint64_t frame_raw_size(const qemb_section *s, uint64_t number)

@@ -181,6 +181,10 @@ qemb_section qemb_section_at(const qemb_file *file, uint32_t number);
 
 bool qemb_has(const qemb_file *file, qemb_kind kind);
 
+/* What reading all of a file comes to: the raw bytes of its sections, 4 for each value and 64 for each token. A
+ * kilobyte of zstd frames can stand for gigabytes: where files come from anywhere, hold this against their size. */
+uint64_t qemb_decoded_size(const qemb_file *file);
+
 /* A section in frames keeps the last one that was read. */
 typedef struct qemb_frame {
     unsigned char *memory;
