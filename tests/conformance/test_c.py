@@ -129,6 +129,25 @@ def test_paths_that_are_not_ascii(sanitized, tmp_path):
     assert code == "0"
 
 
+LINES = [
+    ("{}", "a line is not {"),
+    ('{"file"', "a line is not {"),
+    ('{"file": "a', "a path does not end"),
+    ('{"file": "a\\', "a path does not end"),
+    ('{"file": "a\\u1', "a path has a \\u without four digits"),
+    ('{"file": "\\ud83d\\u+de0"}', "a path has a \\u without four digits"),
+    ('{"file": "' + "x" * 70_000, "a path does not end"),
+]
+
+
+@pytest.mark.parametrize(("line", "complaint"), LINES, ids=range(len(LINES)))
+def test_a_line_that_names_no_file(sanitized, line, complaint):
+    run = subprocess.run([sanitized / "adapter", "--jsonl"], input=line, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (3, "")
+    assert run.stderr.startswith(f"adapter: {complaint}")
+    assert len(run.stderr.splitlines()) == 1
+
+
 def test_standard_input(sanitized):
     good = bases.linear().build()
     for data, code in ((good, 0), (good[:-1], 1), (b"", 1)):

@@ -443,7 +443,7 @@ static unsigned char *read_all(FILE *stream, size_t *size)
 static uint32_t hex_unit(const char *digits)
 {
     unsigned unit;
-    if (sscanf(digits, "%4x", &unit) != 1)
+    if (strspn(digits, "0123456789abcdefABCDEF") < 4 || sscanf(digits, "%4x", &unit) != 1)
         crash("a path has a \\u without four digits");
     return unit;
 }
@@ -478,6 +478,8 @@ static char *path_of(char *line)
                 at += 6;
             }
             out = put_utf8(out, point);
+        } else if (at[1] == 0) {
+            crash("a path does not end");
         } else {
             *out++ = at[1]; /* no path has a control character in it */
             at += 2;
