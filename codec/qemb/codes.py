@@ -114,7 +114,7 @@ class CodeFormat:
             if len(levels) == 0 or len(levels) != 1 << window:
                 raise InvalidError("invalid.shape", f"{len(levels):,} levels; a power of two belongs there")
             return Level.CODEBOOK, window, 0
-        if levels.ndim == 3 and levels.dtype == np.float32:
+        if levels.ndim == 3 and levels.dtype.newbyteorder("=") == np.float32:
             if not np.isfinite(levels).all():
                 raise InvalidError("invalid.level", "a level is NaN or infinite", where="levels")
             return Level.PRODUCT, 0, levels.shape[2]

@@ -397,7 +397,7 @@ class SectionSink:
         return self
 
     def write(self, data: bytes | NDArray[Any]) -> None:
-        """Append raw bytes; arrays are written in C order."""
+        """Append raw bytes; arrays are written in C order, little-endian."""
         flat = _flat(data)
         self._raw += len(flat)
         if not self._frame_size:
@@ -452,8 +452,10 @@ def _start(pieces: Iterable[bytes | NDArray[Any]], size: int) -> bytes:
 
 
 def _flat(data: bytes | NDArray[Any]) -> bytes | memoryview:
-    """The bytes of an array, in C order."""
-    return np.ascontiguousarray(data).view(np.uint8).reshape(-1).data if isinstance(data, np.ndarray) else data
+    """The bytes of an array, in C order, little-endian."""
+    if not isinstance(data, np.ndarray):
+        return data
+    return np.ascontiguousarray(data, data.dtype.newbyteorder("<")).view(np.uint8).reshape(-1).data
 
 
 def _pieces(data: bytearray, size: int) -> Iterator[bytes]:

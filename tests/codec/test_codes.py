@@ -214,6 +214,29 @@ def test_what_cannot_be_written_is_named(tmp_path, code_format, codes, given, co
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("attributes", "codes", "scales"),
+    [
+        ({"bits": 12, "scale": "row"}, [[700, -700]], [0.25]),
+        ({"bits": 1, "levels": np.float32([[[1.5, -2.25]], [[0.125, 3]]]).swapaxes(0, 1)}, [[1]], None),
+    ],
+)
+def test_the_byte_order_of_arrays_does_not_matter(tmp_path, attributes, codes, scales):
+    files = []
+    for order in "<>":
+        levels = attributes.get("levels")
+        swapped = attributes | ({} if levels is None else {"levels": levels.astype(f"{order}f4")})
+        given = {} if scales is None else {"scales": np.array(scales, f"{order}f4")}
+        path = tmp_path / "a.qemb"
+        qemb.write_codes(path, ["a"], np.array(codes, f"{order}i2"), CodeFormat(**swapped), **given)
+        files.append(path.read_bytes())
+    assert files[0] == files[1]
+    if scales is None:
+        assert read(path).tolist() == [[0.125, 3]]
+    else:
+        assert read(path).tolist() == [[175, -175]]
+
+
 def test_a_failure_leaves_the_file_that_was_there(tmp_path):
     path = tmp_path / "a.qemb"
     path.write_bytes(b"precious")

@@ -18,7 +18,7 @@
 #error "qemb.c cannot be compiled with -ffast-math or -ffinite-math-only"
 #endif
 #if !defined(FLT_EVAL_METHOD) || FLT_EVAL_METHOD != 0
-#error "qemb.c needs float arithmetic in float32: FLT_EVAL_METHOD == 0 (on 32-bit x86: -msse2 -mfpmath=sse)"
+#error "qemb.c needs float arithmetic in float32: FLT_EVAL_METHOD == 0 (32-bit x86: -msse2 -mfpmath=sse; s390x: -fexcess-precision=fast)"
 #endif
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("fp-contract=off") /* GCC does not know the standard's pragma */
