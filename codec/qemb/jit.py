@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,14 +25,23 @@ def kernel(function: Callable[..., Any]) -> Any:  # noqa: ANN401
     """Compile a function at its first call; it runs without the GIL, divides as C does, and never fuses or reorders.
 
     Only for modules that are imported where `load` or `ready` has said yes. The machine code is kept beside the module
-    or in the user's cache folder, where one of them can be written.
+    or in the user's cache folder, where one of them can be written and has room.
     """
     import numba
 
     try:
-        return numba.njit(function, nogil=True, error_model="numpy", cache=True)
+        compiled = numba.njit(function, nogil=True, error_model="numpy", cache=True)
     except RuntimeError:  # nowhere to write
         return numba.njit(function, nogil=True, error_model="numpy")
+    cache = compiled._cache  # noqa: SLF001 - numba has no other way: a full disk would end what only reads
+    save = cache.save_overload
+
+    def save_if_there_is_room(*arguments: object) -> None:
+        with suppress(OSError):
+            save(*arguments)
+
+    cache.save_overload = save_if_there_is_room
+    return compiled
 
 
 def load() -> bool:

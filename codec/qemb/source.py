@@ -83,6 +83,11 @@ class Source:
         )
 
 
+def is_url(path: str) -> bool:
+    """Whether a name is one for fsspec, and not a path here."""
+    return _URL.match(path) is not None
+
+
 def read_source(source: Readable, *, memory_map: bool) -> Source:
     """The bytes of a source: mapped where it is a file and ``memory_map`` says so, read whole otherwise.
 
@@ -97,14 +102,15 @@ def read_source(source: Readable, *, memory_map: bool) -> Source:
     OSError
         As from ``open``, and for whatever a remote file system fails on.
     """
-    if isinstance(source, str) and _URL.match(source):
+    if isinstance(source, str) and is_url(source):
         return Source(source, _read_url(source), again=source)
     if isinstance(source, str | os.PathLike):
         return _read_path(os.fsdecode(source), memory_map=memory_map)
     try:
         view = memoryview(source)  # type: ignore[arg-type]  # or it is a stream
     except TypeError:
-        return Source(str(getattr(source, "name", "<stream>")), _read_stream(source))
+        name = getattr(source, "name", None)  # of what comes from a descriptor it is a number
+        return Source(name if isinstance(name, str) else "<stream>", _read_stream(source))
     return Source("<bytes>", np.frombuffer(view, np.uint8))
 
 

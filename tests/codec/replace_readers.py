@@ -51,31 +51,34 @@ def hash_of(text):
 
 
 def read(path, lookups, seed):
-    """Look words up, and open the file again now and then; what is wrong, or nothing, and the generations met."""
+    """Look words up until the file was replaced often enough, and open it again now and then.
+
+    What is wrong, or nothing, the generations met, and the number of lookups.
+    """
     rng = random.Random(seed)
     met, done = set(), 0
-    while done < lookups:
+    while done < lookups or not path.with_name("enough").exists():
         with qemb.open(path, memory_map=rng.random() < 0.8) as emb:
             generation = emb.metadata["generation"]
             met.add(generation)
             if rng.random() < 0.01:
                 emb.verify()
-            for _ in range(min(rng.randint(1, 300), lookups - done)):
+            for _ in range(rng.randint(1, 300)):
                 done += 1
                 own = rng.random() < 0.1
                 token = f"g{generation} {rng.randrange(20)}" if own else f"w{rng.randrange(ROWS - 20)}"
                 found = emb[token]
                 if (np.sign(found) != vector(token, generation)).any() or not np.isfinite(found).all():
-                    return f"{token} of generation {generation}: {found}", met
+                    return f"{token} of generation {generation}: {found}", met, done
                 if f"g{generation - 1} 0" in emb or emb.tokens[emb.tokens.row(token)] != token:
-                    return f"{token} of generation {generation}: tokens of another", met
+                    return f"{token} of generation {generation}: tokens of another", met, done
             if rng.random() < 0.05 and emb.nearest(token, k=1)[0][0] not in set(words(generation)):
-                return f"generation {generation}: a neighbour of another", met
-    return "", met
+                return f"generation {generation}: a neighbour of another", met, done
+    return "", met, done
 
 
 def watch(folder, readers, lookups, replacements):
-    """Start readers, replace the file until it was replaced often enough and all are done; the generations read."""
+    """Start readers, replace the file until it was replaced often enough and all are done; what each reader met."""
     path = folder / "table.qemb"
     replace(path, 0)
     children = {}
@@ -84,8 +87,8 @@ def watch(folder, readers, lookups, replacements):
         if not child:
             status = 1
             try:
-                wrong, met = read(path, lookups, seed)
-                (folder / f"{seed}.met").write_text(" ".join(map(str, met)))
+                wrong, met, done = read(path, lookups, seed)
+                (folder / f"{seed}.met").write_text(" ".join(map(str, [done, *met])))
                 if wrong:
                     print(wrong, file=sys.stderr)
                 else:
@@ -97,9 +100,11 @@ def watch(folder, readers, lookups, replacements):
         children[child] = seed
     generation = 0
     bad = []
-    while children or generation < replacements:
+    while children:
         generation += 1
         replace(path, generation)
+        if generation == replacements:
+            (folder / "enough").touch()
         for child in list(children):
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
@@ -109,7 +114,7 @@ def watch(folder, readers, lookups, replacements):
     if bad:
         sys.exit(f"readers ended with {bad}")
     met = {seed: (folder / f"{seed}.met").read_text().split() for seed in range(readers)}
-    if [name for name in os.listdir(folder) if not name.endswith((".met", "table.qemb"))]:
+    if [name for name in os.listdir(folder) if not name.endswith((".met", "table.qemb", "enough"))]:
         sys.exit(f"writers left {os.listdir(folder)}")
     return generation, met
 
@@ -123,8 +128,8 @@ def main():
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         replaced, met = watch(Path(folder), arguments.readers, arguments.lookups, arguments.replacements)
-    looked = arguments.readers * arguments.lookups
-    generations = len(set().union(*met.values()))
+    looked = sum(int(numbers[0]) for numbers in met.values())
+    generations = len(set().union(*(numbers[1:] for numbers in met.values())))
     print(
         f"{looked:,} lookups by {arguments.readers} processes, {replaced:,} replacements, {generations:,} generations "
         f"read, {time.monotonic() - begun:.0f} s: no wrong vector, no crash"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import textwrap
 import threading
 from importlib.util import find_spec
 
@@ -101,3 +103,26 @@ def test_one_part_stays_on_this_thread():
     found = []
     for_each(lambda part: found.append(threading.current_thread()), [0])
     assert found == [threading.current_thread()]
+
+
+FULL_CACHE = """
+    import resource, signal, sys
+    import numba, numpy as np, qemb
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))  # behaves as a disk that is full
+    with qemb.open(sys.argv[1]) as emb:
+        print(emb.nearest("a", k=1)[0][0])
+"""
+
+
+@needs_numba
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit on the size of files to set")
+@pytest.mark.parametrize("cache", ["cache", "file/cache"])
+def test_reading_needs_no_room_for_what_numba_keeps(tmp_path, cache):
+    (tmp_path / "file").write_bytes(b"")  # no folder can be made in it
+    qemb.write(tmp_path / "table.qemb", ["a", "b"], np.ones((2, 8), np.float32), bits=8)
+    command = [sys.executable, "-c", textwrap.dedent(FULL_CACHE), tmp_path / "table.qemb"]
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / cache)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "b\n", done.stderr

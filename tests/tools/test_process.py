@@ -122,6 +122,30 @@ def test_word2vec_bin_from_a_pipe(shell, table, tmp_path):
         assert len(embedding) == 3000
 
 
+@pytest.mark.parametrize("command", ["info -", "verify -", "get - king", "nearest - king", "verify /dev/stdin"])
+def test_qemb_files_from_a_pipe(shell, table, command):
+    answer = shell(f"cat table.qemb | qemb {command}").stdout
+    assert answer == shell(f"qemb {command} < table.qemb").stdout
+    assert "1.0" in answer or "queen" in answer or "good" in answer
+
+
+def test_no_qemb_file_from_a_pipe(shell, table):
+    assert shell("qemb info - <&-", code=2).stderr == ("qemb: standard input is closed; name a file, or give it one\n")
+    assert "malformed.magic" in shell("cat table.txt | qemb info -", code=1).stderr
+    assert "malformed.truncated" in shell("head -c 100 table.qemb | qemb verify -", code=1).stderr
+    assert "malformed.magic" in shell("qemb verify /dev/zero", code=1).stderr
+    assert "name a file" in shell("qemb index - < table.qemb", code=2).stderr
+
+
+def test_urls(shell, table, tmp_path):
+    pytest.importorskip("fsspec")
+    url = (tmp_path / "table.qemb").as_uri()
+    assert shell(f"qemb verify {url}").stdout == f"{url}: good\n"
+    assert shell(f"qemb get {url} king").stdout == shell("qemb get table.qemb king").stdout
+    assert "fetch the file first" in shell(f"qemb convert {url} out.txt", code=2).stderr
+    assert "No such file" in shell(f"qemb info {url}.none", code=2).stderr
+
+
 def test_progress_on_a_terminal(tmp_path):
     """Rows a second, and the time left where the number of rows is known; gone when it is done."""
     pty = pytest.importorskip("pty")

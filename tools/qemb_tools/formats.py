@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import qemb
+from qemb.source import is_url
 from qemb_tools import (
     arrow,
     faiss_index,
@@ -203,6 +204,8 @@ def recognize(path: str) -> Format:
 
 def list_tables(path: str) -> list[Found] | None:
     """List the tables of a file that may hold several; None for other formats, and for what is no format at all."""
+    if is_url(path):
+        return None
     try:
         format_ = recognize(path)
     except qemb.QembError:

@@ -21,6 +21,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
+import threading
 import zipfile
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -271,6 +273,26 @@ class _Output:
             raise self.error
 
 
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Hold back Ctrl-C and its like: an exception that passes through HDF5 crashes it as it closes the file."""
+    held: list[tuple[int, Any]] = []
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # no other gets signals
+        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+            handler = signal.getsignal(number)
+            if callable(handler) and number not in handlers:
+                handlers[number] = handler
+                signal.signal(number, lambda number, frame: held.append((number, frame)))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number, frame in held[:1]:
+            handlers[number](number, frame)
+
+
 class Hdf5Sink(Sink):
     """An HDF5 file in the layout above, grown batch by batch."""
 
@@ -280,7 +302,15 @@ class Hdf5Sink(Sink):
         self._rows = 0
         self._target = AtomicFile(path)
         self._output = _Output(self._target.file)
+        self._file: Any = None
         try:
+            self._create(h5py, dim, metadata)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _create(self, h5py: Any, dim: int, metadata: dict[str, Any]) -> None:
+        with _signals_wait():
             self._file = h5py.File(self._output, "w")
             self._file.attrs.update({"format": OURS, "version": _VERSION})
             text = json.dumps(metadata, ensure_ascii=False)
@@ -293,15 +323,18 @@ class Hdf5Sink(Sink):
                 "vectors", (0, dim), "<f4", maxshape=(None, dim), chunks=(rows, dim), compression="gzip", shuffle=True
             )
             self._tokens = self._grow("tokens", h5py.string_dtype("utf-8"))
-        except BaseException:
-            self._target.abort()
-            raise
 
     def _grow(self, name: str, dtype: Any) -> Any:
         return self._file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(4096,))
 
     def append(self, batch: Batch) -> None:
         """Write the rows of a batch."""
+        with _signals_wait():
+            self._append(batch)
+        self._rows += len(batch.tokens)
+        self._output.check()
+
+    def _append(self, batch: Batch) -> None:
         _extend(self._vectors, batch.vectors)
         raw = [i for i, token in enumerate(batch.tokens) if b"\0" in token or not decodes(token)]
         texts = list(batch.tokens)
@@ -321,19 +354,19 @@ class Hdf5Sink(Sink):
             if "counts" not in self._file:
                 self._grow("counts", "<u8").resize(self._rows, axis=0)
             _extend(self._file["counts"], batch.counts)
-        self._rows += len(batch.tokens)
-        self._output.check()
 
     def finish(self) -> None:
         """Publish the file."""
-        self._file.close()
+        with _signals_wait():
+            self._file.close()
         self._output.check()
         self._target.commit()
 
     def abort(self) -> None:
         """Throw away what was written."""
-        with suppress(OSError, RuntimeError):
-            self._file.close()
+        with _signals_wait(), suppress(OSError, RuntimeError):
+            if self._file is not None:
+                self._file.close()
         self._target.abort()
 
 

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
 import zstandard
 
+from qemb.source import is_url
 from qemb_tools.interface import UsageError, source_error
 
 if TYPE_CHECKING:
@@ -170,10 +171,22 @@ def check_file(path: str) -> None:
         raise UsageError("standard input is read as text or word2vec .bin alone; name a file")
     if not path:
         raise UsageError("the name of a file is empty; name one")
+    if is_url(path):
+        raise UsageError(
+            f"{path} is a URL, from which .qemb files are looked into, not converted; fetch the file first"
+        )
     if Path(path).is_dir():
         raise UsageError(f"{path} is a folder; name a file in it")
     if not Path(path).exists():
         raise UsageError(f"{path} does not exist; check the name")
+
+
+def standard_input() -> io.FileIO:
+    """Standard input, as bytes. Raises `UsageError` where it is closed."""
+    try:
+        return io.FileIO(0, closefd=False)
+    except OSError:
+        raise UsageError("standard input is closed; name a file, or give it one") from None
 
 
 def open_bytes(path: str) -> io.BufferedReader:
@@ -182,10 +195,7 @@ def open_bytes(path: str) -> io.BufferedReader:
     ``peek()`` on what is returned gives the first bytes without consuming them, on pipes too.
     """
     if path == STANDARD_INPUT:
-        try:
-            raw = io.FileIO(0, closefd=False)
-        except OSError:
-            raise UsageError("standard input is closed; name a file, or give it one") from None
+        raw = standard_input()
     else:
         check_file(path)
         raw = io.FileIO(path)

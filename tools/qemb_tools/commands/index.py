@@ -28,7 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
     from qemb_tools.approximate import DEFAULT_EFFORT, build
     from qemb_tools.commands.opening import open_embedding
     from qemb_tools.commands.output import print_json
+    from qemb_tools.stream import check_file
 
+    check_file(arguments.file)
     open_embedding(arguments.file).close()  # for what it says of files that are none
     summary = build(arguments.file, show_progress=not arguments.quiet)
     if arguments.json:

@@ -6,8 +6,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import qemb
+from qemb.source import is_url
 from qemb_tools.cli import AnswerIsNoError
-from qemb_tools.stream import check_file
+from qemb_tools.interface import UsageError
+from qemb_tools.stream import STANDARD_INPUT, check_file, standard_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,10 +19,17 @@ CANDIDATES = 20_000
 
 
 def open_embedding(path: str, opener: Callable[[str], qemb.Embedding] = qemb.open) -> qemb.Embedding:
-    """Open a ``.qemb`` file. Raises `UsageError` if there is none of that name, `qemb.QembError` if it is bad."""
-    check_file(path)
+    """Open a ``.qemb`` file: a path, or, where nothing else needs its name, a URL or ``-`` for standard input.
+
+    Raises `UsageError` if there is none of that name, `qemb.QembError` if it is bad.
+    """
+    anything = opener is qemb.open
+    if not (anything and (is_url(path) or path == STANDARD_INPUT)):
+        check_file(path)
     try:
-        return opener(path)
+        return qemb.open(standard_input()) if anything and path == STANDARD_INPUT else opener(path)
+    except ImportError as error:
+        raise UsageError(str(error)) from None
     except qemb.MalformedError as error:
         if error.code != "malformed.magic":
             raise
