@@ -119,7 +119,7 @@ def test_options_quantize_anew(tmp_path, save):
 def test_other_indexes_are_named(tmp_path, save, qemb):
     save(faiss.IndexIVFFlat(faiss.IndexFlatL2(8), 8, 4))
     error = qemb("convert", "a.faiss", "out.qemb", "--tokens", "words.txt", code=1).stderr
-    assert "this is a IndexIVFFlat; IndexFlat, IndexPQ and IndexScalarQuantizer are read" in error
+    assert "this is an index of kind 'IwFl'; IndexFlat, IndexPQ and IndexScalarQuantizer are read" in error
 
 
 def test_files_that_cannot_be_read(tmp_path, save, read):

@@ -333,7 +333,7 @@ def _read(index: str, embedding: qemb.Embedding, path: str) -> tuple[Any, dict[s
         raise UsageError(f"there is no index {index}; {again}") from None
     with file:
         record = _check(file)
-        if record is None:
+        if not isinstance(record, dict) or not {"table", "recall"} <= record.keys():
             raise source_error(f"the index is damaged, cut short, or no index of qemb; {again}", index)
         if record["table"] != _identity(embedding):
             raise source_error(f"this is the index of another file, or {path} has changed since; {again}", index)
@@ -363,6 +363,9 @@ def _check(file: BinaryIO) -> dict[str, Any] | None:
         left, crc = left - len(part), crc32c(part, crc)
     if crc != expected:
         return None
-    file.seek(size - _TAIL.size - length)
-    record: dict[str, Any] = json.loads(file.read(length))
+    file.seek(max(0, size - _TAIL.size - length))
+    try:
+        record: dict[str, Any] = json.loads(file.read(length))
+    except (ValueError, RecursionError):
+        return None
     return record

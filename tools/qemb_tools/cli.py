@@ -143,7 +143,9 @@ def _guarded(arguments: argparse.Namespace) -> int:
 
 
 def _complain(message: object) -> None:
-    print("qemb:", " ".join(str(message).split()), file=sys.stderr)
+    # names in files are quoted, and may hold what a terminal obeys
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(message).split()))
+    print("qemb:", text, file=sys.stderr)
 
 
 if __name__ == "__main__":

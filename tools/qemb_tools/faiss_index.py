@@ -22,6 +22,8 @@ from qemb_tools.tokens import read_tokens
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_KINDS = (b"IxFI", b"IxF2", b"IxFl", b"IxPQ", b"IxPo", b"IxPq", b"IxSQ")
+"""Marks of the three kinds. Those of others may name files that faiss opens, and nest."""
 _MARK = (1 << 20).to_bytes(8, "little")
 """What faiss writes into the header of every index, after the dimension and the number of rows."""
 
@@ -43,6 +45,11 @@ def open_index(path: str, options: ReadOptions) -> Source:
     """
     check_file(path)
     tokens = read_tokens(options)
+    with open(path, "rb") as stream:
+        mark = stream.read(4)
+    if mark not in _KINDS:
+        kinds = "IndexFlat, IndexPQ and IndexScalarQuantizer are read"
+        raise source_error(f"this is an index of kind {ascii(mark)[1:]}; {kinds}, which hold rows in order", path, 0)
     try:
         import faiss
     except ImportError:
@@ -53,13 +60,18 @@ def open_index(path: str, options: ReadOptions) -> Source:
         reason = str(error).rpartition("Error: ")[2] or "out of memory"
         raise source_error(f"faiss cannot read it ({reason}); check that the file is whole", path) from None
     check_shape(index.ntotal, index.d, tokens, path)
-    match index:
-        case faiss.IndexFlat():
-            return MatrixSource(tokens, index.reconstruct_n(0, index.ntotal), path)
-        case faiss.IndexPQ():
-            return _product(index, tokens, path)
-        case faiss.IndexScalarQuantizer():
-            return _scalar(index, tokens, path)
+    try:
+        match index:
+            case faiss.IndexFlat():
+                return MatrixSource(tokens, _codes(index, path).view("<f4"), path)
+            case faiss.IndexPQ():
+                return _product(index, tokens, path)
+            case faiss.IndexScalarQuantizer():
+                return _scalar(index, tokens, path)
+    except qemb.QembError:
+        raise
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        raise source_error(f"its parts do not fit each other ({error}); check that the file is whole", path) from None
     kinds = "IndexFlat, IndexPQ and IndexScalarQuantizer are read"
     raise source_error(f"this is a {type(index).__name__}; {kinds}, which hold the rows in their order", path)
 

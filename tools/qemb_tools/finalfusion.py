@@ -33,6 +33,7 @@ _MAGIC: Final = b"FiFu"
 _SIMPLE, _ARRAY, _BUCKETS, _QUANTIZED, _METADATA, _NORMS, _FASTTEXT, _EXPLICIT, _FLORET = range(1, 10)
 _VOCABULARIES: Final = (_SIMPLE, _BUCKETS, _FASTTEXT, _EXPLICIT)
 _UINT8, _FLOAT32 = 1, 10
+_LONGEST_METADATA: Final = 1 << 16
 _DATASETS: Final = ("unit", "original")
 
 
@@ -272,8 +273,10 @@ class _Reader:
 
 def _toml(data: bytes) -> dict[str, Any]:
     """Metadata as JSON has them: dates become strings. What is no TOML is kept as text."""
-    text = data.decode("utf-8", "replace")
+    text = data[:_LONGEST_METADATA].decode("utf-8", "replace")
     try:
+        if len(data) > _LONGEST_METADATA:
+            raise ValueError("tomllib takes the square of its length for some")  # noqa: TRY301 - one way out
         values: dict[str, Any] = json.loads(json.dumps(tomllib.loads(text), default=str))
     except (ValueError, RecursionError):
         values = {"text": text}

@@ -22,6 +22,7 @@ import io
 import json
 import os
 import signal
+import tempfile
 import threading
 import zipfile
 from contextlib import ExitStack, contextmanager, suppress
@@ -41,12 +42,13 @@ from qemb_tools.hdf5_layouts import (
     dataset,
     find_tables,
     import_h5py,
+    member,
     reading,
 )
 from qemb_tools.interface import Batch, Found, ReadOptions, Sink, Source, UsageError, batch_rows, source_error
 from qemb_tools.matrix import check_dim, float32, rounding
 from qemb_tools.quantized import Int8Source
-from qemb_tools.stream import check_file
+from qemb_tools.stream import check_file, check_growth, copy_member
 from qemb_tools.tokens import decodes, read_tokens, to_utf8
 
 if TYPE_CHECKING:
@@ -93,9 +95,11 @@ def open_hdf5(path: str, options: ReadOptions) -> Source:
                 if file.attrs.get("version") != _VERSION:
                     raise source_error(f"version {file.attrs.get('version')} of {OURS} is not known", path)
                 metadata = _metadata(file, path)
-                counts = Part(file["counts"]) if "counts" in file else None
+                counts = Part(member(file, "counts")) if "counts" in file else None
             rows, dim = vectors.shape
             check_dim(dim, where)
+            # rows that were never written take no room: they are made up as they are read
+            check_growth(rows * dim * vectors.dtype.itemsize, os.path.getsize(path), where)
             for what, part in (("tokens", words), ("counts", counts)):
                 if part is not None and len(part) != rows:
                     raise source_error(f"there are {rows:,} rows and {len(part):,} {what}", where)
@@ -119,8 +123,9 @@ def _open(path: str) -> Iterator[Any]:
     h5py = import_h5py()
     with ExitStack() as stack, reading(path):
         if zipfile.is_zipfile(path):
+            inner = stack.enter_context(tempfile.TemporaryFile())
             with zipfile.ZipFile(path) as archive:
-                inner = io.BytesIO(archive.read(_KERAS_WEIGHTS))
+                copy_member(archive, _KERAS_WEIGHTS, path, inner)
             yield stack.enter_context(h5py.File(inner, "r"))
         else:
             yield stack.enter_context(h5py.File(path, "r"))
@@ -219,7 +224,7 @@ _Words: TypeAlias = _Strings | _Numbers | list[bytes]
 def _metadata(file: Any, path: str) -> dict[str, Any]:
     stored = file.attrs.get("metadata")
     if stored is None and "metadata" in file:
-        stored = file["metadata"][()]
+        stored = member(file, "metadata")[()]
     if stored is None:
         return {}
     try:
@@ -234,7 +239,8 @@ def _metadata(file: Any, path: str) -> dict[str, Any]:
 def _raw(file: Any) -> dict[int, bytes]:
     if "raw_rows" not in file:
         return {}
-    return {int(row): token.tobytes() for row, token in zip(file["raw_rows"][:], file["raw_tokens"][:], strict=False)}
+    rows, tokens = member(file, "raw_rows"), member(file, "raw_tokens")
+    return {int(row): token.tobytes() for row, token in zip(rows[:], tokens[:], strict=False)}
 
 
 class _Output:

@@ -20,10 +20,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from zipfile import BadZipFile
 
 import qemb
 from qemb_tools.interface import Found, UsageError, missing_extra, some_of, source_error
+from qemb_tools.stream import ZIP_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 
 OURS: Final = "qemb-hdf5"
 MATRIX: Final = "matrix"
-_ERRORS: Final = (
-    OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError, BadZipFile,
-)  # fmt: skip
+_ERRORS: Final = (*ZIP_ERRORS, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError)
+_MOST_LINKS: Final = 64
 _PARTITION: Final = re.compile(r"embeddings_(.+)_(\d+)\.v\d+\.h5")
 
 
@@ -73,6 +72,8 @@ class Part:
     """
 
     def __init__(self, dataset: Any, field: str | None = None) -> None:
+        if dataset.is_virtual or dataset.external:
+            raise ValueError(f"the data of {dataset.name} are in other files, which are not read")
         dtype = dataset.dtype if field is None else dataset.dtype[field]
         self.name = str(dataset.name)
         self.dtype: np.dtype[Any] = dtype.base
@@ -137,6 +138,24 @@ class Table:
         return Found(self.name, self.layout, rows, dim, str(self.vectors.dtype), words, self.problem)
 
 
+def member(group: Any, path: str) -> Any:
+    """What a group has under a path. Links to other files are not followed: ValueError."""
+    h5py = import_h5py()
+    for _ in range(_MOST_LINKS):
+        name, _, rest = path.strip("/").partition("/")
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise ValueError(f"{name} is in another file, which is not read")  # noqa: TRY004 - not a type of ours
+        if isinstance(link, h5py.SoftLink):
+            target = f"{link.path}/{rest}"
+            group, path = (group.file, target) if target.startswith("/") else (group, target)
+            continue
+        group, path = group[name], rest
+        if not path.strip("/"):
+            return group
+    raise ValueError(f"{path} leads too far")
+
+
 def find_tables(file: Any, path: str) -> list[Table]:
     """List the tables of an open file, those of a layout that is known first."""
     h5py = import_h5py()
@@ -183,7 +202,7 @@ def choose(file: Any, path: str, name: str | None) -> Table:
 
 def dataset(file: Any, path: str, name: str, others: list[str]) -> Part:
     """A dataset by its path. Raises `UsageError` where there is none; the message names others."""
-    found = file.get(name)
+    found = member(file, name) if name.strip("/") and name in file else None
     if not isinstance(found, import_h5py().Dataset):
         raise UsageError(
             f"{path} has no dataset {name!r}; {some_of(others) or 'nothing with rows and columns'} is there"
@@ -201,17 +220,17 @@ def text(value: Any) -> str:
 def _ours(file: Any, part: Part) -> Table | None:
     if text(file.attrs.get("format")) != OURS or part.name != "/vectors" or "tokens" not in file:
         return None
-    return Table(part.name, OURS, part, Part(file["tokens"]))
+    return Table(part.name, OURS, part, Part(member(file, "tokens")))
 
 
 def _pandas(name: str, group: Any) -> Table | None:
     """Layouts of ``pandas.io.pytables``."""
     kind = text(group.attrs["pandas_type"])
     if kind == "frame":
-        blocks = [Part(group[key]) for key in group if re.fullmatch(r"block\d+_values", key)]
-        words = Part(group["axis1"])
+        blocks = [Part(member(group, key)) for key in group if re.fullmatch(r"block\d+_values", key)]
+        words = Part(member(group, "axis1"))
     elif kind in ("frame_table", "appendable_frame") and "table" in group:
-        records = group["table"]
+        records = member(group, "table")
         fields = records.dtype.names or ()
         blocks = [Part(records, field) for field in fields if field.startswith("values_block_")]
         words = Part(records, "index")

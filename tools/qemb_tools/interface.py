@@ -26,6 +26,9 @@ BATCH_VALUES = 1 << 20
 """Values in one batch of a source that may choose: 4 MB of float32."""
 
 
+_LONGEST_MESSAGE = 600
+
+
 class UsageError(Exception):
     """The command is wrong, not a file: a missing file or extra, options that do not go together. Exit code 2."""
 
@@ -42,8 +45,11 @@ def source_error(message: str, where: str, offset: int | None = None) -> qemb.In
     offset : int, optional
         Byte offset in the file.
     """
-    # a reason that another library gave may have several lines
-    return qemb.InvalidError("invalid.source", " ".join(message.splitlines()), where=where, offset=offset)
+    # a reason that another library gave may have several lines, or quote the file
+    message = " ".join(message.splitlines())
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[:_LONGEST_MESSAGE]}..."
+    return qemb.InvalidError("invalid.source", message, where=where, offset=offset)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ rounded) and the vector's length. Vectors are read as the library gives them by 
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
+LONGEST_VALUE: Final = 1 << 20
+"""Bytes of a row."""
+MOST_DIGITS: Final = 30
 _DATASETS: Final = ("unit", "original")
 
 
@@ -38,6 +42,14 @@ def _import() -> Any:  # noqa: ANN401 - a module
     except ImportError:
         raise UsageError("this needs Python's sqlite3, which this Python was built without") from None
     return sqlite3
+
+
+def _check_table(database: sqlite3.Connection, table: str) -> None:
+    """Raise ValueError unless this is a table that is stored: others compute their rows, without end if they like."""
+    found = database.execute("SELECT type, rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchall()
+    columns = database.execute("SELECT hidden FROM pragma_table_xinfo(?)", (table,)).fetchall()
+    if len(found) != 1 or found[0][0] != b"table" or not found[0][1] or any(hidden for (hidden,) in columns):
+        raise ValueError(f"{table} is not a table")
 
 
 class MagnitudeSource(Source):
@@ -57,6 +69,7 @@ class MagnitudeSource(Source):
         if options.dataset not in (None, *_DATASETS):
             raise UsageError(f"{path} has vectors of length 1 and as they were: --dataset unit or --dataset original")
         self._path, self._options = path, options
+        self._size = os.path.getsize(path)
         self._original = options.dataset == "original"
         with self._reading(), ExitStack() as stack:
             # read-only and immutable: nothing is created beside the file
@@ -64,8 +77,13 @@ class MagnitudeSource(Source):
             stack.callback(database.close)
             database.text_factory = bytes
             database.execute("PRAGMA trusted_schema = OFF")
+            database.setlimit(_import().SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
+            for table in ("magnitude", "magnitude_format"):
+                _check_table(database, table)
             settings = dict(database.execute("SELECT key, value FROM magnitude_format WHERE key != 'entropy'"))
             self.dim, precision, self.expected = (int(settings[name]) for name in (b"dim", b"precision", b"size"))
+            if not 0 <= precision <= MOST_DIGITS:
+                raise ValueError(f"values of {precision} digits")
             self._one = 10.0**precision
             check_dim(self.dim, path)
             self._database, self._stack = database, stack.pop_all()
@@ -106,6 +124,9 @@ class MagnitudeSource(Source):
                 keys = [row[0] if isinstance(row[0], bytes) else str(row[0]).encode() for row in rows]
                 yield Batch(to_utf8(keys, self._options, partial(self._place, start)), float32(vectors))
                 start += len(rows)
+                # pages of a database may be used again and again
+                if start * self.dim > self._size:
+                    raise source_error("the table has more rows than fit into the file; fetch it again", self._path)
 
     def _fetch(self, cursor: sqlite3.Cursor) -> list[Any]:
         with self._reading():

@@ -26,13 +26,15 @@ from qemb_tools.interface import Batch, Found, ReadOptions, Sink, Source, UsageE
 from qemb_tools.matrix import Bfloat16Source, MatrixSource, RowView, widen_bfloat16, without_padding
 from qemb_tools.quantized import Int8Source
 from qemb_tools.spool import Columns
-from qemb_tools.stream import check_file
+from qemb_tools.stream import check_file, check_growth, is_name
 from qemb_tools.tokens import read_tokens
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LARGEST_HEADER = 100 << 20
+LARGEST_HEADER = 10 << 20
+"""Bytes; parsed, JSON can take twenty times as many."""
+_MOST_DIMENSIONS: Final = 16
 INDEX: Final = "model.safetensors.index.json"
 _TYPES: Final = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I8": "<i1", "U8": "<u1",
@@ -123,6 +125,8 @@ def _model2vec(table: _Tensor, tensors: dict[str, _Tensor], where: str) -> RowVi
     ):
         raise source_error(f"model2vec's weights are not {len(mapping):,} numbers; fetch the file again", where)
     stored = _map(table)
+    # several tokens may have the same row
+    check_growth(len(mapping) * table.shape[1] * stored.dtype.itemsize, os.path.getsize(table.file), where)
 
     def rows(part: slice) -> NDArray[Any]:
         values: NDArray[Any] = stored[mapping[part]]
@@ -156,7 +160,8 @@ def _folder(folder: Path) -> Path:
         inner = PurePosixPath(modules[0]["path"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return folder
-    return folder if inner.is_absolute() or ".." in inner.parts else folder / inner
+    inside = not inner.is_absolute() and all(map(is_name, inner.parts))
+    return folder / inner if inside else folder
 
 
 def _main_file(path: str) -> Path:
@@ -177,7 +182,7 @@ def _read_tensors(file: Path, wanted: str | None) -> dict[str, _Tensor]:
         return _read_header(file)
     try:
         shards = dict(json.loads(file.read_bytes())["weight_map"])
-        plain = all(name == PurePosixPath(name).name for name in shards.values())
+        plain = all(name == PurePosixPath(name).name and is_name(name) for name in shards.values())
     except (ValueError, LookupError, TypeError, RecursionError):
         shards, plain = {}, False
     if not plain:
@@ -213,7 +218,7 @@ def _read_header(path: Path) -> dict[str, _Tensor]:
 def _tensor(name: str, entry: dict[str, Any], file: Path, available: int) -> _Tensor | None:
     """Check one entry of the header; ValueError, TypeError or KeyError where it is wrong."""
     shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
-    if not all(type(n) is int and 0 <= n < 1 << 53 for n in (*shape, begin, end)) or not begin <= end <= available:
+    if len(shape) > _MOST_DIMENSIONS or not all(type(n) is int and 0 <= n < 1 << 53 for n in (*shape, begin, end)) or not begin <= end <= available:
         raise ValueError(name)
     kind = _TYPES.get(entry["dtype"])
     if kind is None:

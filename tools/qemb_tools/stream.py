@@ -158,11 +158,17 @@ class _Decompressed(io.RawIOBase):
 
 
 STANDARD_INPUT = "-"
+_LONGEST_NAME = 256
 
 
 def is_pipe(path: str) -> bool:
     """Whether a source can be read only once, front to back: standard input, a named pipe, ``<(command)``."""
     return path == STANDARD_INPUT or (Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir())
+
+
+def is_name(name: str) -> bool:
+    """Whether a name that a file gives is that of a file beside it, on every system."""
+    return name not in ("", ".", "..") and len(name) < _LONGEST_NAME and not re.search(r"[/\\:\0]", name)
 
 
 def check_file(path: str) -> None:
