@@ -54,7 +54,12 @@ def _text():
     rows = "".join(f"{word} {' '.join(map(str, row))}\n" for word, row in zip(WORDS, MATRIX, strict=True)).encode()
     yield Seed("a.vec", {"a.vec": b"5 4\n" + rows})
     yield Seed("a.txt", {"a.txt": rows}, ["--skip-bad"])
-    for name, pack in (("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress), ("zst", zstandard.compress)):
+    for name, pack in (
+        ("gz", gzip.compress),
+        ("bz2", bz2.compress),
+        ("xz", lzma.compress),
+        ("zst", zstandard.compress),
+    ):
         yield Seed(f"a.txt.{name}", {f"a.txt.{name}": pack(rows)})
         yield Seed(f"a.txt.{name}", {f"a.txt.{name}": rows}, pack=pack)
 

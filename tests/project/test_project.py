@@ -125,3 +125,30 @@ def test_hard_dependencies_are_those_the_tests_allow():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {re.split(r"[<>=~!\[]", need)[0].replace("-", "_") for need in project["dependencies"]}
     assert names == HARD_DEPENDENCIES
+
+
+RUNS_WHAT_A_FILE_SAYS = {
+    "eval", "exec", "compile", "__import__", "os.system", "os.popen", "pickle.load", "pickle.loads", "pickle.Unpickler",
+    "marshal.load", "marshal.loads", "shelve.open", "joblib.load", "torch.load", "yaml.load", "yaml.unsafe_load",
+    "np.load", "numpy.load", "shutil.unpack_archive",
+}  # fmt: skip
+"""Calls that run code out of a file, or may: `np.load` of a zip or a pickle is something else than an array."""
+UNPACKS = {"extract", "extractall"}
+NOT_FOR_FILES = {
+    "tools/qemb_tools/bench/speed/fresh.py",  # runs what the benchmark itself asks for
+}
+
+
+def test_nothing_runs_or_unpacks_what_a_file_says():
+    found = []
+    for folder in ("codec", "conformance/qemb_conformance", "tools"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.Call):
+                    continue
+                name = ast.unparse(node.func)
+                pickles = any(k.arg == "allow_pickle" and ast.unparse(k.value) != "False" for k in node.keywords)
+                shell = any(k.arg == "shell" for k in node.keywords)
+                if name in RUNS_WHAT_A_FILE_SAYS or name.rpartition(".")[2] in UNPACKS or pickles or shell:
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
+    assert [place for place in found if place.partition(":")[0] not in NOT_FOR_FILES] == []

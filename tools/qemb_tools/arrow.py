@@ -34,7 +34,7 @@ from qemb_tools.interface import (
     source_error,
 )
 from qemb_tools.matrix import check_dim, float32, rounding
-from qemb_tools.stream import check_file
+from qemb_tools.stream import check_file, check_growth
 from qemb_tools.tokens import decodes, read_tokens, show, to_utf8
 
 if TYPE_CHECKING:
@@ -80,7 +80,10 @@ class _File:
         self._random: Any = None
         self.rows: int | None = None
         if head == _PARQUET:
-            self._parquet = stack.enter_context(pa.parquet.ParquetFile(stream))
+            file = pa.parquet.ParquetFile(stream)
+            # strings stay as they are stored: the same one may be long, and in all rows
+            words = [f.name for f in file.schema_arrow if _is_string(f.type)]
+            self._parquet = stack.enter_context(pa.parquet.ParquetFile(stream, read_dictionary=words))
             self.schema, self.rows = self._parquet.schema_arrow, self._parquet.metadata.num_rows
         elif head == _STREAM:
             self._stream = stack.enter_context(pa.ipc.open_stream(stream))
@@ -153,7 +156,7 @@ def _length(path: str, name: str, kind: Any) -> int:
         return int(kind.list_size)
     with ExitStack() as stack:
         first = next(_File(path, stack).batches([name], 1), None)
-        return len(first.column(0)[0].as_py() or ()) if first is not None else 0
+        return int(first.column(0).value_lengths()[0].as_py() or 0) if first is not None and first.num_rows else 0
 
 
 def list_tables(path: str) -> list[Found]:
@@ -201,6 +204,7 @@ class ArrowSource(Source):
                 raise source_error(f"there are {self.rows:,} rows and {len(self._named):,} tokens", path)
             self.dim = self._measure()
             check_dim(self.dim, path)
+            check_growth((self.rows or 0) * self.dim, os.path.getsize(path), path)
             self.metadata |= self._stored_metadata()
             self._stack = stack.pop_all()
 
@@ -285,6 +289,11 @@ class ArrowSource(Source):
         pa = _import()
         column = part.column(self._words)
         if pa.types.is_dictionary(column.type):
+            import pyarrow.compute as pc
+
+            # each row may name the same long string
+            lengths = pc.take(pc.binary_length(column.dictionary.cast(pa.large_binary())), column.indices)
+            check_growth(pc.sum(lengths).as_py() or 0, os.path.getsize(self._path), self._path)
             column = column.dictionary_decode()
         self._check_whole(column, "token", start)
         tokens = column.cast(pa.large_binary()).to_pylist()

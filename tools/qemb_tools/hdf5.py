@@ -18,7 +18,6 @@ parts are named: ``--dataset /path/to/matrix``, and ``--tokens`` with a dataset 
 # ruff: noqa: ANN401 - h5py has no types
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -52,6 +51,7 @@ from qemb_tools.stream import check_file, check_growth, copy_member
 from qemb_tools.tokens import decodes, read_tokens, to_utf8
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator
 
     from numpy.typing import NDArray

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from qemb.subword import hash_ngrams, mean_of_runs
-from qemb_tools.interface import BATCH_VALUES
+from qemb_tools.interface import BATCH_VALUES, source_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     import qemb
 
 
-_USUAL = 30
-"""N-grams of a word, or so: that many rows are gathered for each."""
+MOST_VALUES = 1 << 25
+"""Values in the rows of one word's n-grams that are gathered: 128 MB."""
 
 
 class Rows(Protocol):
@@ -75,8 +76,14 @@ class Ngrams:
 
     def compose(self, words: list[bytes], own: NDArray[np.float32]) -> NDArray[np.float32]:
         """Vectors of words, float32, shape (n, dim), from their own rows: summed in fastText's order, divided once."""
-        step = max(1, BATCH_VALUES // (own.shape[1] * _USUAL))
-        parts = [self._compose(words[at : at + step], own[at : at + step]) for at in range(0, len(words), step)]
+        bound = self.subwords.max_n - self.subwords.min_n + 1
+        most = [1 + (len(word) + 2) * min(len(word) + 2, bound) for word in words]  # rows that a word may take
+        if max(most, default=0) * own.shape[1] > MOST_VALUES:
+            longest = max(map(len, words))
+            raise source_error(f"a word of {longest:,} bytes has too many n-grams; leave such words out", "the model")
+        runs = np.cumsum(most) // max(1, BATCH_VALUES // own.shape[1])
+        cuts = [0, *(np.flatnonzero(np.diff(runs)) + 1).tolist(), len(words)]
+        parts = [self._compose(words[low:high], own[low:high]) for low, high in pairwise(cuts) if low < high]
         return np.concatenate(parts) if parts else np.empty(own.shape, np.float32)
 
     def _compose(self, words: list[bytes], own: NDArray[np.float32]) -> NDArray[np.float32]:

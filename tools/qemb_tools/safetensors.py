@@ -218,7 +218,11 @@ def _read_header(path: Path) -> dict[str, _Tensor]:
 def _tensor(name: str, entry: dict[str, Any], file: Path, available: int) -> _Tensor | None:
     """Check one entry of the header; ValueError, TypeError or KeyError where it is wrong."""
     shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
-    if len(shape) > _MOST_DIMENSIONS or not all(type(n) is int and 0 <= n < 1 << 53 for n in (*shape, begin, end)) or not begin <= end <= available:
+    if (
+        len(shape) > _MOST_DIMENSIONS
+        or not all(type(n) is int and 0 <= n < 1 << 53 for n in (*shape, begin, end))
+        or not begin <= end <= available
+    ):
         raise ValueError(name)
     kind = _TYPES.get(entry["dtype"])
     if kind is None:

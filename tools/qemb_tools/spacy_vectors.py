@@ -19,6 +19,7 @@ import numpy as np
 from qemb_tools.interface import ReadOptions, Source, UsageError, source_error
 from qemb_tools.matrix import MatrixSource, RowView
 from qemb_tools.npy import map_array
+from qemb_tools.stream import check_growth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,8 @@ _SYMBOLS: Final = {
     "nsubj nsubjpass num number oprd obj obl parataxis partmod pcomp pobj poss possessive preconj prep "
     "prt punct quantmod relcl rcmod root xcomp acl ENT_KB_ID MORPH ENT_ID IDX _",
 }
+LONGEST_WORD: Final = 1 << 12
+"""Bytes; longer strings are texts, and take long to be hashed."""
 _INTEGERS: Final = {0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
 
 
@@ -76,13 +79,15 @@ def open_vectors(path: str, options: ReadOptions) -> Source:  # noqa: ARG001 - n
         raise source_error(
             f"the array has {table.ndim} dimensions; rows and columns are wanted", str(folder / "vectors")
         )
-    words = _strings(folder / "strings.json")
+    words = [word for word in _strings(folder / "strings.json") if len(word) <= LONGEST_WORD]
     keys = dict(zip(hash_strings(words).tolist(), words, strict=True)) | _symbols()
     named = [(rows[key], word) for key, word in keys.items() if key in rows]
     named.sort(key=lambda pair: pair[0])
     if named and not 0 <= named[0][0] <= named[-1][0] < len(table):
         raise source_error(f"key2row names rows that are not among {len(table):,}; fetch it again", str(folder))
     order = np.array([row for row, _ in named], np.intp)
+    stored = sum((folder / name).stat().st_size for name in ("vectors", "key2row", "strings.json"))
+    check_growth(len(order) * table.shape[1] * table.dtype.itemsize, stored, str(folder))
     view = RowView((len(order), table.shape[1]), table.dtype, lambda part: table[order[part]])
     source = MatrixSource([word for _, word in named], view, str(folder))
     left = len(rows) - len(named)
