@@ -112,7 +112,7 @@ def damaged(seeds, seed: int, number: int):
     return chosen, files
 
 
-# --- one file -----------------------------------------------------------------------------------------------------------
+# --- one file ---------------------------------------------------------------------------------------------------------
 
 
 def run_command(*arguments: str) -> str:
@@ -191,7 +191,7 @@ def work(seed: int) -> None:
             try_first(seeds[name])
         try:
             result = measured(*damaged(seeds[name], seed ^ zlib.crc32(name.encode()), int(number)))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - of any kind
             place = error.__traceback__
             while place.tb_next is not None and "qemb" in place.tb_next.tb_frame.f_code.co_filename:
                 place = place.tb_next
@@ -212,7 +212,7 @@ def try_first(seeds) -> None:
             assert result == "converted", (chosen.path, result)
 
 
-# --- many files ---------------------------------------------------------------------------------------------------------
+# --- many files -------------------------------------------------------------------------------------------------------
 
 
 class Worker:

@@ -115,9 +115,12 @@ def magnitude(tmp_path):
     return write
 
 
+ENDLESS = """CREATE VIEW magnitude AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r)
+SELECT 'a' AS key, n AS dim_0, 1 AS magnitude FROM r"""
+
+
 @pytest.mark.parametrize("command", [
-    "CREATE VIEW magnitude AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) "
-    "SELECT 'a' AS key, n AS dim_0, 1 AS magnitude FROM r",
+    ENDLESS,
     "CREATE TABLE magnitude (key TEXT, dim_0 AS (length(zeroblob(1000000000))), magnitude REAL)",
     "CREATE VIRTUAL TABLE magnitude USING fts5(key, dim_0)",
 ])  # fmt: skip
@@ -130,7 +133,7 @@ def test_tables_that_compute_their_rows(magnitude, read, command):
 def test_precisions_that_are_none(magnitude, read, digits):
     path = magnitude(
         "CREATE TABLE magnitude (key TEXT, dim_0 INTEGER, magnitude REAL)",
-        f"UPDATE magnitude_format SET value = {digits} WHERE key = 'precision'",
+        f"UPDATE magnitude_format SET value = {digits} WHERE key = 'precision'",  # noqa: S608 - our own
     )
     with pytest.raises(InvalidError, match=f"values of {digits} digits"):
         read(path)
