@@ -302,7 +302,8 @@ class Embedding:
         largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
         vectors = np.divide(vectors, largest, where=largest > 0, out=np.zeros_like(vectors))  # squares neither overflow
         norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]  # nor vanish
-        return self._searcher.top(vectors / np.where(norms > 0, norms, 1), k, exclude)
+        vectors /= np.where(norms > 0, norms, 1)
+        return self._searcher.top(vectors, k, exclude)
 
     # --- about the file ---------------------------------------------------------------------------------------------
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from qemb import layout
 from qemb.errors import InvalidError, LimitError, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""From a quotation mark to the next that no backslash escapes, or to the end."""
+_STEPS = np.zeros(256, np.int8)
+"""By how much a byte leads deeper."""
+_STEPS[list(b"[{")] = 1
+_STEPS[list(b"]}")] = -1
 
 
 def encode_metadata(metadata: Mapping[str, Any] | None) -> bytes | None:
@@ -67,7 +77,7 @@ def parse_metadata(data: bytes, offset: int = 0) -> dict[str, Any]:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise malformed(f"byte {error.start} is not UTF-8") from error
-    if _depth(text) > layout.MAX_METADATA_DEPTH:
+    if _depth(data) > layout.MAX_METADATA_DEPTH:
         raise invalid(f"nested deeper than {layout.MAX_METADATA_DEPTH}")
     try:
         value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant, parse_int=integer)
@@ -80,21 +90,7 @@ def parse_metadata(data: bytes, offset: int = 0) -> dict[str, Any]:
     return value
 
 
-def _depth(text: str) -> int:
+def _depth(data: bytes) -> int:
     """How deep brackets nest, outside strings: looked at before parsing, so that no parser's stack is at risk."""
-    depth = deepest = 0
-    quoted = escaped = False
-    for character in text:
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped = character == "\\"
-            quoted = character != '"'
-        elif character == '"':
-            quoted = True
-        elif character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
-    return deepest
+    steps = _STEPS[np.frombuffer(_STRING.sub(b"", data), np.uint8)]
+    return int(np.cumsum(steps, dtype=np.int64).max(initial=0))

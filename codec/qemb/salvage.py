@@ -24,7 +24,7 @@ from qemb.lookup import EMPTY, home_slots
 from qemb.metadata import parse_metadata
 from qemb.rewrite import Choice, rewrite
 from qemb.structure import check_structure
-from qemb.verify import OpenFile, bad_tokens, cannot_be_found, vector_faults
+from qemb.verify import OpenFile, bad_tokens, cannot_be_found, norm_faults, vector_faults
 from qemb.vocabulary import Tokens, offset_dtype
 
 if TYPE_CHECKING:
@@ -186,6 +186,8 @@ class _Salvage:
         if count and not kept:
             kind = next(iter(self.hit), "CODE")
             raise damaged(container.sections[kind], "; no row of the file can be saved")
+        if "NORM" in container.sections and "NORM" not in self.hit:
+            self._confirm_norms(file, np.concatenate([lost, bad_vectors[count:]]))
         dropped, metadata = self._drop(bad_buckets=bool(bad_vectors[count:].any()))
         buckets = "SUBW" in container.sections
         choice = Choice(container, np.array(kept, np.int64), tokens, buckets=buckets)
@@ -271,6 +273,13 @@ class _Salvage:
                 bad[start:stop] |= (codes == file.decoder.quantization.max_rank).any(axis=1)
         container.replaced["EXCP"] = np.ascontiguousarray(entries[known]).view(np.uint8)
         return bad
+
+    def _confirm_norms(self, file: OpenFile, lost: NDArray[np.bool_]) -> None:
+        """Give up norms that are not those of the rows that are kept, whatever their checksum says."""
+        for fault in norm_faults(file):
+            if not all(lost[start:stop].all() for start, stop in fault.rows):
+                self.hit["NORM"] = fault.rows
+                self.notes.append("NORM: some are not those of their rows")
 
     # --- words ------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,9 @@ HADAMARD = 1
 SPLITMIX64 = 1
 MAX_ROUNDS = 8
 _WHERE = "section TRNS"
+_NARROW = 1 << 13
+"""Columns up to which the kernel rotates: in wider tables a tile has few rows, and the room that the kernel keeps for
+many leaves the cache. Three rounds of one row of 65,536 take it 43 ms, and numpy 4."""
 _ROWS = 512
 """Rows that are rotated at a time: columns lie side by side then, and every operation takes a long run of values."""
 
@@ -56,7 +59,7 @@ class Hadamard:
     def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rotate rows in place, shape (n, dim), and return them: what decoding does."""
         size = 1 << (self.dim.bit_length() - 1)
-        if values.flags.c_contiguous and jit.ready():
+        if self.dim <= _NARROW and values.flags.c_contiguous and jit.ready():
             from qemb.kernels import rotate
 
             rotate(values, self.signs, size, np.float32(size**-0.5))

@@ -397,7 +397,8 @@ def cannot_be_found(slots: NDArray[np.uint32], place: NDArray[np.int64], home: N
     return np.asarray((place - home) % size >= (place - before) % size)
 
 
-def _check_norms(file: OpenFile) -> Iterator[QembError]:
+def norm_faults(file: OpenFile) -> Iterator[QembError]:
+    """Norms that are not those of their rows, as `NORM` is there."""
     norms = file.container.array("NORM", "<f4")
 
     def look(low: int, high: int) -> NDArray[np.bool_]:
@@ -433,5 +434,5 @@ _CHECKS: dict[str, Callable[[OpenFile], Iterator[QembError]]] = {
     "TOKO": _check_token_offsets,
     "TOKB": _check_tokens,
     "INDX": _check_index,
-    "NORM": _check_norms,
+    "NORM": norm_faults,
 }

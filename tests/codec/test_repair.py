@@ -257,6 +257,13 @@ def test_a_damaged_bucket_takes_the_subwords(tmp_path):
         assert (emb.subwords, emb.total_rows) == (None, 500)
 
 
+def test_norms_of_other_rows_are_left_out(tmp_path):
+    file = bases.linear()
+    file["NORM"].data = struct.pack(f"<{file.rows}f", *range(1000, 1000 + file.rows))
+    report, tokens, _ = repaired(tmp_path, file.build())
+    assert (len(tokens), report.kept, report.dropped) == (file.tokens, file.tokens, ("NORM",))
+
+
 def test_the_damaged_file_is_not_written_over(tmp_path):
     path = tmp_path / "t.qemb"
     written(path, bits=8)
