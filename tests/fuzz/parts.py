@@ -180,7 +180,7 @@ class Parts:
             wanted[b"CODE"] = rows * stride
         for k in range(min(4, -(-(bits - low) // 8))):
             wanted[b"HIG%d" % k] = rows * codes
-        return {kind: min(size, (1 << 64) - 1) for kind, size in wanted.items()}
+        return wanted
 
 
 def parse(data):
@@ -203,6 +203,7 @@ def _parse(data):
 
 def _resize(part, size):
     """Another raw size: of the bytes that are there, again and again, or of zeros in frames."""
+    size = min(size, (1 << 64) - 1)
     if size <= LARGEST:
         data = part.data if part.codec == 0 and part.data else b"\0"
         part.set_raw((data * (size // len(data) + 1))[:size])
