@@ -208,3 +208,14 @@ def test_what_a_terminal_obeys_is_not_printed(qemb, tmp_path):
     safetensors(tmp_path / "a.safetensors", {"\x1b]0;x\x07\x9b": tensor}, bytes(4))
     said = qemb("convert", "a.safetensors", "out.qemb", "--dataset", "\x1b[31m", code=2).stderr
     assert said.strip().isprintable()
+
+
+def test_words_of_too_many_ngrams(tmp_path, read):
+    """Each byte of a word would be many n-grams, and each of those a row."""
+    settings = struct.pack("<12id", 64, 5, 5, 5, 5, 1, 2, 2, 1, 1, 1000, 100, 1e-4)
+    dictionary = struct.pack("<3i2q", 1, 1, 0, 1, -1) + b"x" * 3000 + b"\0" + struct.pack("<qb", 1, 0)
+    matrix = struct.pack("<B2q", 0, 2, 64) + bytes(4 * 128)
+    magic = struct.pack("<2i", 793712314, 12)
+    (tmp_path / "a.bin").write_bytes(magic + settings + dictionary + matrix)
+    with pytest.raises(InvalidError, match="a word of 3,000 bytes has too many n-grams"):
+        read(tmp_path / "a.bin")

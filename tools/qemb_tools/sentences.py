@@ -16,13 +16,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 import numpy as np
 
 import qemb
 from qemb_tools.convert import Summary, convert
-from qemb_tools.interface import UsageError, missing_extra
+from qemb_tools.interface import UsageError, missing_extra, source_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,7 +135,11 @@ class SentenceEncoder:
         self._arguments = (os.path.abspath(path), tokenizer, normalize, max_length, drop_unknown)
         self.embedding = qemb.open(path)
         """The open file."""
-        settings: Settings = self.embedding.metadata.get("sentences", {})
+        stored: Any = self.embedding.metadata.get("sentences", {})
+        if not isinstance(stored, dict):
+            self.embedding.close()
+            raise source_error("what it says of sentences is no object; write it anew", os.fspath(path))
+        settings = cast("Settings", stored)
         self.normalize = settings.get("normalize", False) if normalize is None else normalize
         self.max_length = settings.get("max_length") if max_length is None else max_length
         drop_unknown = settings.get("drop_unknown", False) if drop_unknown is None else drop_unknown
