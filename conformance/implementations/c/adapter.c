@@ -442,7 +442,7 @@ static unsigned char *read_all(FILE *stream, size_t *size)
 
 static uint32_t hex_unit(const char *digits)
 {
-    unsigned unit;
+    unsigned unit = 0;
     if (strspn(digits, "0123456789abcdefABCDEF") < 4 || sscanf(digits, "%4x", &unit) != 1)
         crash("a path has a \\u without four digits");
     return unit;
