@@ -32,11 +32,6 @@ SELDOM = 16
 FOLDER = next((folder for folder in ("/dev/shm",) if os.path.isdir(folder)), None)  # noqa: S108
 """Where files are written: in memory, where fsync costs nothing."""
 
-try:
-    _MEMORY = open("/proc/self/clear_refs", "wb", buffering=0)  # noqa: SIM115  (as long as the process)
-except OSError:  # not every system has it
-    _MEMORY = None
-
 
 @dataclass
 class Outcome:
@@ -199,8 +194,9 @@ def _rewrite(data, watch):
 
 def _most_memory(*, anew=False):
     """The most bytes that this process has held in memory, up to now, or from now on where that can be set."""
-    if anew and _MEMORY is not None:
-        _MEMORY.write(b"5")
+    if anew:
+        with suppress(OSError), open("/proc/self/clear_refs", "wb", buffering=0) as file:  # not every system has it
+            file.write(b"5")
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
