@@ -264,6 +264,21 @@ def empty_token_twice(file):
     file["TOKO"].data = bytes(12)
 
 
+@fault(
+    "invalid.duplicate_token",
+    split,
+    "TOK-04",
+    "TOKO",
+    "An index made in a time that grows as the square of equal tokens.",
+)
+def empty_token_30_000_times(file):
+    rows = 30_000
+    file.set(rows=rows, tokens=rows)
+    file["TOKB"].data = b""
+    for kind, size in (("CODE", len(file["CODE"].data) // 2 * rows), ("HIG0", 5 * rows), ("TOKO", 4 * rows + 4)):
+        file[kind].data, file[kind].frame_size = bytes(size), 2**20
+
+
 # --- token by token -------------------------------------------------------------------------------------------------
 
 IN_TURN = "All tokens put through one check before the next, so that another error is reported."
