@@ -180,7 +180,7 @@ def test_tasks_say_what_is_missing(monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[-1].startswith("- tasks: n")
     monkeypatch.setattr("qemb_tools.bench.tasks.find_spec", lambda name: None)
     assert bench.main(["tasks"]) == 0
-    assert 'not run without scipy and sklearn; pip install "qemb-format[bench]"' in capsys.readouterr().out
+    assert 'not run without scikit-learn; pip install "qemb-format[bench]"' in capsys.readouterr().out
 
 
 def test_memory_of_processes_that_encode_sentences(tmp_path, capsys):

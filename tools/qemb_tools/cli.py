@@ -27,6 +27,7 @@ _COMMANDS = (
     "nearest",
     "index",
     "compare",
+    "evaluate",
     "formats",
     "conformance",
     "bench",

@@ -175,7 +175,7 @@ class SentenceEncoder:
         for low in range(0, len(sentences), batch_size):
             rows = self._rows(list(sentences[low : low + batch_size]))
             for first, last in self._tiles(rows):
-                self._means(rows[first:last], found[low + first : low + last])
+                mean_rows(self.embedding.rows, rows[first:last], found[low + first : low + last])
         if self.normalize:
             found /= np.linalg.norm(found, axis=1, keepdims=True) + 1e-32
         return found
@@ -205,23 +205,36 @@ class SentenceEncoder:
             tokens += len(each)
         yield first, len(rows)
 
-    def _means(self, rows: list[list[int]], out: NDArray[np.float32]) -> None:
-        """Means of runs of rows, each row decoded once; runs of no rows leave ``out`` as it is."""
-        flat = np.fromiter(chain.from_iterable(rows), np.int64)
-        needed, places = np.unique(flat, return_inverse=True)
-        vectors = self.embedding.rows(needed)
-        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-        starts = np.cumsum(lengths) - lengths
-        for length in np.unique(lengths[lengths > 0]):
-            texts = np.flatnonzero(lengths == length)
-            out[texts] = vectors[places[starts[texts][:, np.newaxis] + np.arange(length)]].mean(axis=1)
-
     @property
     def _median_length(self) -> int:
         return int(np.median([len(token) for token in self.embedding.tokens]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, self._arguments
+
+
+def mean_rows(
+    take: Callable[[NDArray[np.int64]], NDArray[np.float32]], rows: list[list[int]], out: NDArray[np.float32]
+) -> None:
+    """Means of runs of rows, each row looked up once; runs of no rows leave ``out`` as it is.
+
+    Parameters
+    ----------
+    take : callable
+        Gives the vectors of row numbers, float32 of shape (n, dim).
+    rows : list of list of int
+        The runs.
+    out : ndarray
+        Float32 of shape (runs, dim).
+    """
+    flat = np.fromiter(chain.from_iterable(rows), np.int64)
+    needed, places = np.unique(flat, return_inverse=True)
+    vectors = take(needed)
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    starts = np.cumsum(lengths) - lengths
+    for length in np.unique(lengths[lengths > 0]):
+        texts = np.flatnonzero(lengths == length)
+        out[texts] = vectors[places[starts[texts][:, np.newaxis] + np.arange(length)]].mean(axis=1)
 
 
 def _reopen(path: str, tokenizer: object, normalize: bool, max_length: int, drop_unknown: bool) -> SentenceEncoder:  # noqa: FBT001

@@ -212,6 +212,13 @@ def open_bytes(path: str) -> io.BufferedReader:
     return plain
 
 
+def size_of(path: str) -> int:
+    """Bytes of a file, or of the files in a folder."""
+    if os.path.isdir(path):
+        return sum(file.stat().st_size for file in Path(path).iterdir() if file.is_file())
+    return os.path.getsize(path)
+
+
 def plain_name(path: str) -> str:
     """The name without the extension of a compressed file."""
     return next((path.removesuffix(end) for end in COMPRESSED_EXTENSIONS if path.endswith(end)), path)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qemb_tools.bench import recall
 from qemb_tools.bench.data import MissingTableError
 from qemb_tools.bench.methods import Method, NotAvailableError, Stored, qemb_methods
+from qemb_tools.evaluate.classify import predict
+from qemb_tools.evaluate.similarity import read_pairs, score_pairs
+from qemb_tools.evaluate.table import Table as Rated
+from qemb_tools.evaluate.table import Vocabulary
+from qemb_tools.evaluate.texts import read_labelled
+from qemb_tools.sentences import mean_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from qemb_tools.bench.data import Places
     from qemb_tools.bench.report import Report, Row
+    from qemb_tools.evaluate.texts import Labelled
 
 TABLES = ("glove", "glove6b")
 SIMILARITY = {"MEN": "EN-MEN-TR-3k.txt", "WordSim-353": "EN-WS-353-ALL.txt", "SimLex": "EN-SIMLEX-999.txt"}
@@ -29,34 +34,6 @@ _COLUMNS = [
     *((name, f"{name}, Spearman", ".3f") for name in SIMILARITY),
     ("SST-2", "SST-2, accuracy", ".3f"),
 ]
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """Pairs of words that are in the table, and what people say of them."""
-
-    pairs: NDArray[np.int64]
-    scores: NDArray[np.float64]
-
-    def spearman(self, vectors: NDArray[np.float32]) -> float:
-        """Rank correlation between cosines and scores."""
-        from scipy.stats import spearmanr
-
-        first, second = (recall.unit(vectors[self.pairs[:, side]]) for side in (0, 1))
-        return float(spearmanr(np.einsum("ij,ij->i", first, second, dtype=np.float64), self.scores)[0])
-
-
-@dataclass(frozen=True)
-class Sentiment:
-    """Sentences as rows of a table, and whether they are positive."""
-
-    sentences: list[list[int]]
-    labels: NDArray[np.int64]
-
-    def means(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The mean vector of each sentence's words; zeros where none is in the table."""
-        zero = np.zeros(vectors.shape[1])
-        return np.stack([vectors[words].mean(axis=0, dtype=np.float64) if words else zero for words in self.sentences])
 
 
 def run(
@@ -79,9 +56,8 @@ def run(
     only : sequence of str
         Parts of names of methods; none means all.
     """
-    missing = [name for name in ("scipy", "sklearn") if find_spec(name) is None]
-    if missing:
-        report.note(f'- tasks: not run without {" and ".join(missing)}; pip install "qemb-format[bench]"')
+    if find_spec("sklearn") is None:
+        report.note('- tasks: not run without scikit-learn; pip install "qemb-format[bench]"')
         return
     if folder is None or not (folder / "similarity").is_dir() or not (folder / "sst2").is_dir():
         report.note(
@@ -96,10 +72,12 @@ def run(
             report.note(f"- {reason}")
             continue
         report.heading(table.describe())
-        rows = {token: row for row, token in reversed(list(enumerate(table.tokens)))}
-        similarity = {title: _read_pairs(folder / "similarity" / file, rows) for title, file in SIMILARITY.items()}
-        train, test = (_read_sentences(folder / "sst2" / f"{part}.tsv", rows) for part in ("train", "test"))
-        covered = ", ".join(f"{title} {len(s.scores):,}" for title, s in similarity.items())
+        words = Vocabulary(token.decode(errors="surrogateescape") for token in table.tokens)
+        pairs = {title: read_pairs(str(folder / "similarity" / file)) for title, file in SIMILARITY.items()}
+        train, test = (read_labelled(str(folder / "sst2" / f"{part}.tsv")) for part in ("train", "test"))
+        rows = [[list(_rows(words, text)) for text in part.texts] for part in (train, test)]
+        plain = Rated(words, table.vectors.__getitem__)
+        covered = ", ".join(f"{title} {score_pairs(plain, each).found:,}" for title, each in pairs.items())
         report.note(f"Pairs with both words in the table: {covered}. SST-2: {len(train.labels):,} train, "
                     f"{len(test.labels):,} test.\n")  # fmt: skip
         found: list[Row] = []
@@ -116,8 +94,9 @@ def run(
             if stored.decoded is None:
                 continue
             row: Row = {"table": name, "method": f"{method.name}, {method.bits} bits", "bits_a_value": stored.bits}
-            row |= {title: pairs.spearman(stored.decoded) for title, pairs in similarity.items()}
-            row["SST-2"] = _accuracy(stored.decoded, train, test)
+            rated = Rated(words, stored.decoded.__getitem__)
+            row |= {title: score_pairs(rated, each).spearman for title, each in pairs.items()}
+            row["SST-2"] = _accuracy(stored.decoded, train, test, rows)
             found.append(row)
         report.table("tasks", _COLUMNS, found)
 
@@ -125,32 +104,15 @@ def run(
 _FLOAT32 = Method("float32", 32, lambda vectors: Stored(32.0, 0.0, vectors))
 
 
-def _read_pairs(path: Path, rows: dict[bytes, int]) -> Similarity:
-    pairs, scores = [], []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        first, second, score = line.split()
-        places = [rows.get(word.lower().encode(), -1) for word in (first, second)]
-        if min(places) >= 0:
-            pairs.append(places)
-            scores.append(float(score))
-    return Similarity(np.array(pairs, np.int64).reshape(-1, 2), np.array(scores))
+def _rows(words: Vocabulary, text: str) -> Iterator[int]:
+    """Rows of the words of a text that are there; SST-2 is in tokens already."""
+    return (row for word in text.split() if (row := words.row(word)) >= 0)
 
 
-def _read_sentences(path: Path, rows: dict[bytes, int]) -> Sentiment:
-    sentences, labels = [], []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        text, _, label = line.rpartition("\t")
-        sentences.append([rows[word] for word in text.lower().encode().split() if word in rows])
-        labels.append(int(label))
-    return Sentiment(sentences, np.array(labels, np.int64))
-
-
-def _accuracy(vectors: NDArray[np.float32], train: Sentiment, test: Sentiment) -> float:
-    """Accuracy of a logistic regression over mean vectors, each dimension at unit variance."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    model.fit(train.means(vectors), train.labels)
-    return float(model.score(test.means(vectors), test.labels))
+def _accuracy(vectors: NDArray[np.float32], train: Labelled, test: Labelled, rows: Sequence[list[list[int]]]) -> float:
+    """Accuracy of a logistic regression over mean vectors; ``rows`` are those of each text's words."""
+    means = [np.zeros((len(part), vectors.shape[1]), np.float32) for part in rows]
+    for part, out in zip(rows, means, strict=True):
+        mean_rows(vectors.__getitem__, part, out)
+    found = predict(means[0], train.labels, means[1])
+    return float((found == np.array(test.labels)).mean())

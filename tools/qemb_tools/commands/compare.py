@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,11 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
     from qemb_tools.commands.output import print_json
     from qemb_tools.compare import compare
     from qemb_tools.interface import UsageError
+    from qemb_tools.stream import size_of
 
     if arguments.rows < 2 or arguments.queries < 1:
         raise UsageError("--rows needs at least 2 and --queries at least 1")
     result = compare(arguments.a, arguments.b, rows=arguments.rows, queries=arguments.queries)
-    sizes = {"size_a": _size(arguments.a), "size_b": _size(arguments.b)}
+    sizes = {"size_a": size_of(arguments.a), "size_b": size_of(arguments.b)}
     if arguments.json:
         print_json(result.to_dict() | sizes)
         return 0
@@ -49,9 +48,3 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"size of A          {sizes['size_a']:,} bytes")
     print(f"size of B          {sizes['size_b']:,} bytes")
     return 0
-
-
-def _size(path: str) -> int:
-    if os.path.isdir(path):
-        return sum(file.stat().st_size for file in Path(path).iterdir() if file.is_file())
-    return os.path.getsize(path)
