@@ -22,6 +22,9 @@ from qemb_tools.evaluate.table import Table, Vocabulary, open_table
 from qemb_tools.evaluate.texts import read_labelled, read_sets
 
 
+quick = settings(max_examples=60, deadline=None)
+
+
 def table_of(vectors: dict[str, list[float]]) -> Table:
     matrix = np.array(list(vectors.values()), np.float32)
     return Table(Vocabulary(vectors), lambda rows: matrix[rows])
@@ -99,6 +102,7 @@ def test_similarity_is_gensims(gensim_data, words, keyed, name, restrict, fold):
 # --- statistics -----------------------------------------------------------------------------------------------------
 
 
+@quick
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=30))
 def test_spearman_is_scipys_with_ties(pairs):
     stats = pytest.importorskip("scipy.stats")
@@ -109,6 +113,7 @@ def test_spearman_is_scipys_with_ties(pairs):
         assert spearman(left, right) == pytest.approx(stats.spearmanr(left, right)[0], abs=1e-12)
 
 
+@quick
 @given(st.integers(1, 5000), st.data())
 def test_wilsons_interval_is_scipys(count, data):
     stats = pytest.importorskip("scipy.stats")
@@ -117,6 +122,7 @@ def test_wilsons_interval_is_scipys(count, data):
     assert wilson(right, count) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
+@quick
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 2000))
 def test_mcnemars_test_is_the_binomial_one(gained, lost, same):
     stats = pytest.importorskip("scipy.stats")
@@ -167,6 +173,7 @@ def test_a_cluster_of_which_one_word_remains_is_not_asked():
     assert (found.accuracy, found.opp, found.found, found.questions) == (None, None, 0, 1)
 
 
+@quick
 @given(st.integers(2, 8), st.integers(1, 8), st.integers(0, 2**32 - 1))
 def test_the_outlier_is_last_where_leaving_it_out_leaves_the_most_compact_cluster(members, outliers, seed):
     names = [f"w{i}" for i in range(members + outliers)]
@@ -400,7 +407,7 @@ def test_scikit_learn_is_asked_for_by_its_extra(monkeypatch):
         evaluate(["nowhere"], texts=["nowhere"])
 
 
-@settings(max_examples=50)
+@quick
 @given(st.lists(st.sampled_from(["a", "A", "b", "B", "ß", "SS", "c"]), unique=True, min_size=1), st.booleans())
 def test_the_first_of_words_that_count_as_one_stands_for_them(words, fold):
     vocabulary = Vocabulary(words, fold=fold)
