@@ -21,7 +21,6 @@ from qemb_tools.evaluate.similarity import read_pairs, score_pairs, spearman
 from qemb_tools.evaluate.table import Table, Vocabulary, open_table
 from qemb_tools.evaluate.texts import read_labelled, read_sets
 
-
 quick = settings(max_examples=60, deadline=None)
 
 
