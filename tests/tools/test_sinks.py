@@ -107,6 +107,17 @@ def test_nothing_is_left_behind_after_an_error(tmp_path, write, name):
     assert (tmp_path / name).read_bytes() == b"what was there before"
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_an_error_in_the_middle_of_an_archive_is_not_hidden(tmp_path, write, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", fail)
+    with pytest.raises(error):
+        write("table.npz", [b"a"], MATRIX[:1])
+    assert not list(tmp_path.iterdir())
+
+
 def test_npz_by_numpy(write, same_floats):
     with np.load(write("table.npz", [t.encode() for t in TOKENS], counts=COUNTS)) as arrays:
         assert set(arrays) == {"vectors", "tokens", "counts"}

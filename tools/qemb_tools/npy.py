@@ -27,7 +27,7 @@ from qemb_tools.tokens import read_tokens, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import IO
+    from typing import IO, BinaryIO
 
     from numpy.typing import NDArray
 
@@ -215,7 +215,7 @@ class NpzSink(Sink):
         """Write the arrays and publish the file."""
         spool = self._spool
         rows = len(spool.tokens)
-        with zipfile.ZipFile(self._target.file, "w") as archive:
+        with _archive(self._target.file) as archive:
             with _member(archive, "vectors", "<f4", (rows, self._dim)) as stream:
                 spool.file.seek(0)
                 shutil.copyfileobj(spool.file, stream, 1 << 20)
@@ -241,6 +241,18 @@ class NpzSink(Sink):
         """Throw away what was written."""
         self._spool.close()
         self._target.abort()
+
+
+@contextmanager
+def _archive(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
+    """An archive that is closed only where all went well: closing half of one fails, and would hide why."""
+    archive = zipfile.ZipFile(file, "w")
+    try:
+        yield archive
+    except BaseException:
+        archive.fp = None  # nor does it close itself when it is forgotten
+        raise
+    archive.close()
 
 
 def _member(
