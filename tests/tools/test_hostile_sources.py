@@ -191,6 +191,25 @@ def test_faiss_indexes_that_name_files_are_not_opened(tmp_path, read):
             read(tmp_path / "a.faiss", "faiss", tokens=str(tmp_path / "words.txt"))
 
 
+@pytest.mark.parametrize("kind", ["IndexFlatL2", "IndexScalarQuantizer", "IndexPQ"])
+def test_faiss_makes_no_room_for_what_is_not_there(tmp_path, read, kind):
+    faiss = pytest.importorskip("faiss")
+    index = getattr(faiss, kind)(*{"IndexPQ": (4, 2, 1), "IndexScalarQuantizer": (4, 0)}.get(kind, (4,)))
+    index.train(np.eye(80, 4, dtype=np.float32))
+    index.add(np.eye(1, 4, dtype=np.float32))
+    whole = faiss.serialize_index(index).tobytes()
+    (tmp_path / "words.txt").write_text("a\n")
+    lengths = {"IndexFlatL2": [37], "IndexScalarQuantizer": [65, 105], "IndexPQ": [61, 101]}[kind]
+    path = tmp_path / "a.faiss"
+    path.write_bytes(whole)
+    assert read(path, tokens=str(tmp_path / "words.txt")).words == ["a"]
+    for at in lengths:
+        for length in (1 << 29, 1 << 39, 1 << 63):
+            path.write_bytes(whole[:at] + struct.pack("<Q", length) + whole[at + 8 :])
+            with pytest.raises(InvalidError, match="the index runs past the end of the file"):
+                read(path, tokens=str(tmp_path / "words.txt"))
+
+
 def test_toml_of_many_dots(tmp_path, read):
     chunks = [(5, b"a." * (1 << 19)), (1, struct.pack("<QI", 1, 1) + b"a")]
     array = struct.pack("<QII", 1, 1, 10)

@@ -7,6 +7,8 @@ A product-quantized index is kept exactly. So is a scalar-quantized one but for 
 
 from __future__ import annotations
 
+import os
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +24,17 @@ from qemb_tools.tokens import read_tokens
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_KINDS = (b"IxFI", b"IxF2", b"IxFl", b"IxPQ", b"IxPo", b"IxPq", b"IxSQ")
-"""Marks of the three kinds. Those of others may name files that faiss opens, and nest."""
+_FLAT, _SCALAR, _PRODUCT = ((0, 4),), ((28, 4), (0, 1)), ((24, 4), (0, 1))
+_KINDS = {
+    b"IxFI": _FLAT, b"IxF2": _FLAT, b"IxFl": _FLAT, b"IxSQ": _SCALAR,
+    b"IxPQ": _PRODUCT, b"IxPo": _PRODUCT, b"IxPq": _PRODUCT,
+}  # fmt: skip
+"""Marks of the three kinds, and of each the vectors in it: bytes before it, bytes of an item.
+
+Indexes of other kinds may name files, which faiss opens, and nest.
+"""
+_HEADER = struct.Struct("<4sIqqqBi")
+_COUNT = struct.Struct("<Q")
 _MARK = (1 << 20).to_bytes(8, "little")
 """What faiss writes into the header of every index, after the dimension and the number of rows."""
 
@@ -45,11 +56,7 @@ def open_index(path: str, options: ReadOptions) -> Source:
     """
     check_file(path)
     tokens = read_tokens(options)
-    with open(path, "rb") as stream:
-        mark = stream.read(4)
-    if mark not in _KINDS:
-        kinds = "IndexFlat, IndexPQ and IndexScalarQuantizer are read"
-        raise source_error(f"this is an index of kind {ascii(mark)[1:]}; {kinds}, which hold rows in order", path, 0)
+    _check_lengths(path)
     try:
         import faiss
     except ImportError:
@@ -74,6 +81,28 @@ def open_index(path: str, options: ReadOptions) -> Source:
         raise source_error(f"its parts do not fit each other ({error}); check that the file is whole", path) from None
     kinds = "IndexFlat, IndexPQ and IndexScalarQuantizer are read"
     raise source_error(f"this is a {type(index).__name__}; {kinds}, which hold the rows in their order", path)
+
+
+def _check_lengths(path: str) -> None:
+    """Raise `qemb.InvalidError` for other kinds, and where a vector is longer than the file: faiss makes room first."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as stream:
+        head = stream.read(_HEADER.size)
+        if head[:4] not in _KINDS:
+            kinds = "IndexFlat, IndexPQ and IndexScalarQuantizer are read"
+            shown = ascii(head[:4])[1:]
+            raise source_error(f"this is an index of kind {shown}; {kinds}, which hold rows in order", path, 0)
+        at = len(head)
+        if at == _HEADER.size and _HEADER.unpack(head)[-1] > 1:
+            at += 4  # the argument of a metric
+        for before, item in _KINDS[head[:4]]:
+            at += before
+            stream.seek(at)
+            count = stream.read(_COUNT.size)
+            at += _COUNT.size
+            if len(count) < _COUNT.size or _COUNT.unpack(count)[0] * item > size - at:
+                raise source_error("the index runs past the end of the file; fetch it again", path, at)
+            at += _COUNT.unpack(count)[0] * item
 
 
 class _IndexSource(QuantizedSource):
