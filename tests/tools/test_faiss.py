@@ -130,7 +130,7 @@ def test_files_that_cannot_be_read(tmp_path, save, read):
     whole = path.read_bytes()
     for size in (40, 200, len(whole) - 1):
         path.write_bytes(whole[:size])
-        with pytest.raises(QembError, match="the index runs past the end of the file|faiss cannot read it"):
+        with pytest.raises(QembError, match=r"the index runs past the end of the file|faiss cannot read it"):
             read(path, tokens=words)
     path.write_bytes(whole)
     (tmp_path / "words.txt").write_text("a\nb\n")
