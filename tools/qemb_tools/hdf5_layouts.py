@@ -202,7 +202,9 @@ def choose(file: Any, path: str, name: str | None) -> Table:
 
 def dataset(file: Any, path: str, name: str, others: list[str]) -> Part:
     """A dataset by its path. Raises `UsageError` where there is none; the message names others."""
-    found = member(file, name) if name.strip("/") and name in file else None
+    found = None
+    with suppress(LookupError, AttributeError):
+        found = member(file, name)
     if not isinstance(found, import_h5py().Dataset):
         raise UsageError(
             f"{path} has no dataset {name!r}; {some_of(others) or 'nothing with rows and columns'} is there"
