@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 
 import pytest
@@ -15,3 +17,25 @@ def signals_as_usual():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def lacking():
+    """Skip a test for what the machine does not have; fail it in CI, which has everything."""
+
+    def give_up(reason):
+        pytest.fail(reason) if os.environ.get("QEMB_CI") == "1" else pytest.skip(reason)
+
+    return give_up
+
+
+@pytest.fixture(scope="session")
+def require(lacking):
+    """Asks for programs."""
+
+    def programs(*names):
+        missing = [name for name in names if shutil.which(name) is None]
+        if missing:
+            lacking(f"needs {', '.join(missing)}")
+
+    return programs

@@ -10,7 +10,7 @@ import numpy as np
 
 from qemb.container import Container, allocate
 from qemb.decode import Decoder
-from qemb.info import Info, describe
+from qemb.info import Info, describe, to_html
 from qemb.limits import LIMITS, check_limits
 from qemb.metadata import encode_metadata, parse_metadata
 from qemb.search import Searcher, unit
@@ -431,6 +431,10 @@ class Embedding:
             f"<qemb.Embedding {self._container.name!r}: {len(self.tokens):,} tokens x {self.dim}, "
             f"{q.scheme} {q.bits} bits, {self._container.header.file_size:,} bytes>"
         )
+
+    def _repr_html_(self) -> str:
+        """The file as a small table, for notebooks."""
+        return to_html(self.info, self.tokens)
 
 
 def _encodes(word: str | bytes) -> bool:

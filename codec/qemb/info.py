@@ -9,12 +9,16 @@ from qemb import layout
 from qemb.layout import FloatType, Group
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qemb.container import Container
     from qemb.quantization import Quantization
     from qemb.transform import Hadamard
 
 _OF_VECTORS = {"QUAN", "TRNS", "LEVL", "SCAL", "OFFS", "CODE", "EXCP", *layout.HIGH_KINDS}
 """Sections that vectors are made of."""
+_SHOWN = 8
+"""Tokens that a notebook shows."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,26 @@ def describe(container: Container, q: Quantization, rotation: Hadamard | None, m
         sections={kind: section.stored_size for kind, section in sections.items()},
         metadata=metadata,
     )
+
+
+def to_html(info: Info, tokens: Sequence[str]) -> str:
+    """A file as a small table, for notebooks; whatever the file says is escaped."""
+    from html import escape
+
+    buckets = f" and {info.rows - info.tokens:,} subword buckets" if info.rows > info.tokens else ""
+    cells = {
+        "file": info.path,
+        "tokens": f"{info.tokens:,}{buckets}",
+        "dim": f"{info.dim:,}",
+        "values": info.values,
+        "size": f"{info.file_size:,} bytes",
+        "first tokens": ", ".join(tokens[row] for row in range(min(_SHOWN, info.tokens))),
+    }
+    rows = "".join(
+        f'<tr><th style="text-align: left">{name}</th><td style="text-align: left">{escape(text)}</td></tr>'
+        for name, text in cells.items()
+    )
+    return f"<table><caption>qemb.Embedding</caption>{rows}</table>"
 
 
 def _group(group: Group, element: FloatType, block: int) -> str:

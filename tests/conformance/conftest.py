@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -14,25 +12,8 @@ from pathlib import Path
 import pytest
 
 
-def lacking(reason):
-    """Skip a test for what the machine does not have; fail it in CI, which has everything."""
-    pytest.fail(reason) if os.environ.get("QEMB_CI") == "1" else pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
-def require():
-    """Asks for programs."""
-
-    def programs(*names):
-        missing = [name for name in names if shutil.which(name) is None]
-        if missing:
-            lacking(f"needs {', '.join(missing)}")
-
-    return programs
-
-
-@pytest.fixture(scope="session")
-def npm_ci(require):
+def npm_ci(require, lacking):
     """Fetches what a folder's package-lock.json lists, and runs nothing of it."""
 
     def fetch(folder):

@@ -28,6 +28,7 @@ _COMMANDS = (
     "index",
     "compare",
     "evaluate",
+    "sweep",
     "formats",
     "conformance",
     "bench",

@@ -47,6 +47,11 @@ class QembSource(Source):
         self.kept = Kept(self.metadata.pop(KEPT, ""))
         self.subwords = self._embedding.subwords
 
+    @property
+    def bits_per_value(self) -> float:
+        """Bits a value of the vectors, as `qemb.Embedding.info` has them."""
+        return self._embedding.info.bits_per_value
+
     def close(self) -> None:
         """Release the file."""
         self._embedding.close()

@@ -31,12 +31,15 @@ class Stored:
         float32 (rows, dim); None where the method gives inner products only.
     search : callable or None
         For those: ``search(queries, k)`` gives row numbers, shape (queries, k), best first.
+    fixed : float
+        Of the bits of the whole table, those that do not grow with its rows: codebooks.
     """
 
     bits: float
     seconds: float
     decoded: NDArray[np.float32] | None = None
     search: Callable[[NDArray[np.float32], int], NDArray[Any]] | None = None
+    fixed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def _write(vectors: NDArray[np.float32], options: dict[str, Any]) -> Stored:
             raise NotAvailableError(str(error).splitlines()[0]) from None
         seconds = time.perf_counter() - start
         with qemb.open(path) as emb:
-            return Stored(emb.info.bits_per_value, seconds, emb.matrix())
+            info = emb.info
+            return Stored(info.bits_per_value, seconds, emb.matrix(), fixed=8 * info.sections.get("LEVL", 0))
 
 
 def qemb_methods() -> list[Method]:

@@ -151,7 +151,8 @@ def _faiss_product(vectors: NDArray[np.float32], bits: int) -> Stored:
     codes = index.sa_encode(padded)
     seconds = time.perf_counter() - start
     codebook = 32 * (1 << width) * parts * length
-    return Stored((8 * codes.nbytes + codebook) / vectors.size, seconds, index.sa_decode(codes)[:, :dim])
+    bits = (8 * codes.nbytes + codebook) / vectors.size
+    return Stored(bits, seconds, index.sa_decode(codes)[:, :dim], fixed=codebook)
 
 
 def _faiss_rabitq(vectors: NDArray[np.float32], bits: int) -> Stored:

@@ -122,6 +122,7 @@ def measure(truth: Truth, stored: Stored) -> dict[str, Any]:
         as_stored = recall.nearest(decoded, decoded[truth.queries], truth.queries, K)
         near = recall.nearest(decoded, queries, truth.queries, K)
         figures["error"] = recall.relative_error(truth.vectors, stored.decoded)
+        figures["cosine"] = float(np.mean(recall.cosines(truth.unit, decoded)))
         figures["recall"] = recall.overlap(truth.near, as_stored)
     else:
         near = _search(stored, queries, truth.queries)

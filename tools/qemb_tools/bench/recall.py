@@ -30,6 +30,12 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return result
 
 
+def cosines(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Cosines of unit rows with the rows of the same number, float64, shape (n,); rows of zeros are left out."""
+    products: NDArray[np.float64] = np.einsum("ij,ij->i", one, other, dtype=np.float64)
+    return products[one.any(axis=1) & other.any(axis=1)]
+
+
 def nearest(
     table: NDArray[np.float32], queries: NDArray[np.float32], rows: NDArray[np.int64], k: int
 ) -> NDArray[np.int64]:

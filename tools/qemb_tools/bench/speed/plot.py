@@ -31,7 +31,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     if not found:
         raise UsageError("the plot shows the figures of scale, which were not measured; run: qemb bench scale")
     if find_spec("matplotlib") is None:
-        raise missing_extra("matplotlib", "bench")
+        raise missing_extra("matplotlib", "plots")
     import matplotlib as mpl
 
     mpl.use("Agg")
