@@ -42,7 +42,17 @@ def test_the_codec_imports_nothing_above_it():
 
 def test_the_tools_import_only_the_codec_and_declared_packages():
     ours = {"qemb", "qemb_conformance", "qemb_tools"}
-    declared = HARD_DEPENDENCIES | {"faiss", "gensim", "h5py", "matplotlib", "pandas", "pyarrow", "sklearn", "tokenizers", "torch"}
+    declared = HARD_DEPENDENCIES | {
+        "faiss",
+        "gensim",
+        "h5py",
+        "matplotlib",
+        "pandas",
+        "pyarrow",
+        "sklearn",
+        "tokenizers",
+        "torch",
+    }
     measured_beside = {
         "blosc2",
         "gguf",

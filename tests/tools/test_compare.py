@@ -139,7 +139,9 @@ def test_odd_tables_have_figures(tmp_path, tables, change):
 
 def test_everything_is_in_the_json(qemb, files):
     found = json.loads(qemb("compare", *files, "--json").stdout)
-    assert {"rank_correlation", "moved", "bands", "dimension_errors", "errors", "cosines", "size_a", "bits_b"} <= set(found)
+    assert {"rank_correlation", "moved", "bands", "dimension_errors", "errors", "cosines", "size_a", "bits_b"} <= set(
+        found
+    )
     assert found["moved"][0]["word"] == "word7"
     assert "curve" not in found
 

@@ -119,7 +119,9 @@ def test_plots_are_svg_with_the_figures_in_them(page):
 def test_bars_are_as_high_as_their_figures():
     chart = Chart("t", "d", "x", "y", [Series("", [0, 1, 2, 3], [1, 2, 4], "bars")], y_range=(0, 5))
     root = ET.fromstring(svg.draw(chart, "c"))  # noqa: S314
-    heights = [float(bar.get("height")) for bar in root.iter("{http://www.w3.org/2000/svg}rect") if "bar" in bar.get("class")]
+    heights = [
+        float(bar.get("height")) for bar in root.iter("{http://www.w3.org/2000/svg}rect") if "bar" in bar.get("class")
+    ]
     np.testing.assert_allclose(np.array(heights) / heights[0], [1, 2, 4], rtol=0.01)
 
 
@@ -231,7 +233,11 @@ def test_dark_is_dark(page, require, tmp_path):
     for scheme in (1, 0):
         out = tmp_path / f"{scheme}.png"
         browse(
-            tmp_path, page, f"--screenshot={out}", "--window-size=400,300", f"--blink-settings=preferredColorScheme={scheme}"
+            tmp_path,
+            page,
+            f"--screenshot={out}",
+            "--window-size=400,300",
+            f"--blink-settings=preferredColorScheme={scheme}",
         )
         darkness.append(np.mean(pixels(out.read_bytes())))
     light, dark = darkness

@@ -89,7 +89,9 @@ def test_product_codes_weigh_their_codebooks_once(file):
 
 A_POINT = Point("qemb", "trellis", 4, 4.0, 0.92, 0.99, 0.07, 1.0, arguments="--bits 4")
 POINTS = [
-    replace(A_POINT, scheme="exact", family="exact", bits=32, bits_a_value=16.0, recall=1.0, arguments="--scheme exact"),
+    replace(
+        A_POINT, scheme="exact", family="exact", bits=32, bits_a_value=16.0, recall=1.0, arguments="--scheme exact"
+    ),
     A_POINT,
     replace(A_POINT, bits=2, bits_a_value=2.0, recall=0.6, arguments="--bits 2"),
     replace(A_POINT, family="faiss PQ", scheme="faiss PQ, 3 bits", bits=3, bits_a_value=3.0, recall=0.95, peer=True),
@@ -98,8 +100,8 @@ POINTS = [
 
 def test_the_recommendation_gives_its_reasons():
     assert recommend(POINTS, 0.9) == (
-        "4 bits (trellis): recall@10 0.920, cosine 0.9900, at 1/8.0 of float32's size; 2 bits (trellis) would give 0.600 "
-        "at 1/16.0. To write it: qemb convert FILE OUT.qemb --bits 4"
+        "4 bits (trellis): recall@10 0.920, cosine 0.9900, at 1/8.0 of float32's size; 2 bits (trellis) would give "
+        "0.600 at 1/16.0. To write it: qemb convert FILE OUT.qemb --bits 4"
     )
     assert recommend(POINTS, 0.5).startswith("2 bits (trellis)")
     assert recommend(POINTS, 0.99).startswith("exact: recall@10 1.000")
