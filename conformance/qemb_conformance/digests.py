@@ -34,7 +34,9 @@ def resolve(
         if not is_digest(value):
             continue
         given = got.get(key)
-        if isinstance(given, list) and _agrees(key, cast("dict[str, Json]", value), given, expected):
+        if isinstance(given, str if key == "metadata" else list) and _agrees(
+            key, cast("dict[str, Json]", value), given, expected
+        ):
             resolved[key] = given
         else:
             full = full or recompute()
@@ -47,8 +49,11 @@ def is_digest(value: Json) -> bool:
     return isinstance(value, dict) and "sha256" in value
 
 
-def _agrees(key: str, digest: dict[str, Json], given: list[Json], expected: dict[str, Json]) -> bool:
+def _agrees(key: str, digest: dict[str, Json], given: list[Json] | str, expected: dict[str, Json]) -> bool:
     try:
+        if isinstance(given, str):
+            data = bytes.fromhex(given)
+            return data.hex() == given and hashlib.sha256(data).hexdigest() == digest["sha256"]
         header = cast("dict[str, str]", expected["header"])
         if key == "vectors":
             dim = int(header["dim"])

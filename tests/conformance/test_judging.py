@@ -213,6 +213,7 @@ def test_values_are_shown_as_bits_and_as_what_they_stand_for():
 
 LONG = {
     "header": {"rows": "3", "dim": "2"},
+    "metadata": "7b7d",
     "tokens": ["78", "", "c3af"],
     "vectors": [["3f800000", "80000000"], ["7fc00001", "00000001"], ["ff800000", "40490fdb"]],
     "lookups": ["0", "1", "2", "absent", "2"],
@@ -231,6 +232,7 @@ def short():
     tokens = [bytes.fromhex(token) for token in LONG["tokens"]]
     return {
         "header": LONG["header"],
+        "metadata": digest(b"{}", 2),
         "tokens": digest(b"".join(struct.pack("<I", len(token)) + token for token in tokens), 3),
         "vectors": digest(struct.pack("<6I", *floats), 6),
         "lookups": digest(struct.pack("<5q", 0, 1, 2, -1, 2), 5),
@@ -250,6 +252,9 @@ def test_what_agrees_with_its_digest_is_right():
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("metadata", "7B7d"),
+        ("metadata", "7b20"),
+        ("metadata", ["7b", "7d"]),
         ("tokens", ["78", "c3", "af"]),  # the same bytes, cut elsewhere
         ("tokens", ["78", "", "C3AF"]),
         ("tokens", ["78", "", "c3a"]),
@@ -263,6 +268,7 @@ def test_what_agrees_with_its_digest_is_right():
         ("norms", ["3f800000", "7f800000"]),
         ("counts", ["0", "1", "18446744073709551616"]),
         ("counts", ["0", "+1", "18446744073709551615"]),
+        ("counts", "018"),
         ("counts", ["0", ["1"], "18446744073709551615"]),
     ],
 )
