@@ -59,7 +59,9 @@ def unpack(packed: NDArray[np.uint8], count: int, bits: int) -> NDArray[Any]:
     """
     if bits in (8, 16, 32):
         packed = packed[:, : packed_size(count, bits)]
-        return packed if bits == 8 else np.ascontiguousarray(packed).view(f"<u{bits // 8}")
+        if bits == 8:
+            return packed
+        return np.ascontiguousarray(packed).view(f"<u{bits // 8}").astype(code_dtype(bits), copy=False)
     if 8 % bits == 0:
         return _spread(packed[:, : packed_size(count, bits)], bits)[:, :count]
     # every code lies in a window that begins at the byte in which it begins

@@ -241,7 +241,8 @@ class LinearEncoder(ScaledEncoder):
     def _levels(self, values: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.quantization.bits == 1:
             return np.where(values < 0, np.float32(-1), np.float32(1))
-        levels = np.rint(values / np.where(scales > 0, scales, np.float32(1)))
+        with np.errstate(over="ignore"):  # numpy 1.26 warns of lanes past the values, where a shared scale is subnormal
+            levels = np.rint(values / np.where(scales > 0, scales, np.float32(1)))
         return np.clip(levels, -self.top, self.top, out=levels)
 
 
