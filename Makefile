@@ -18,7 +18,7 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-torch conformance bench stress fuzz check lint format types spec corpus package clean
+.PHONY: help demo test test-torch conformance bench stress fuzz docs check lint format types spec corpus package clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -52,7 +52,10 @@ fuzz: $(VENV)/.dev $(VENV)/.fuzz ## damaged files: the codec for FUZZ_SECONDS (6
 	$(BIN)/python tests/fuzz/agree.py $$((20 * $(FUZZ_SECONDS))) --seed $(FUZZ_SEED) --only full structure
 	$(BIN)/python tests/fuzz/javascript.py $$((5 * $(FUZZ_SECONDS))) --seed $(FUZZ_SEED)
 
-check: lint types spec corpus package ## everything but the tests: style, types, spec tables, corpus, packages
+docs: $(VENV)/.dev ## build the documentation site into build/site; links that lead nowhere are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+check: lint types spec corpus docs package ## everything but the tests: style, types, spec tables, corpus, site, packages
 
 lint: $(VENV)/.dev ## ruff, its rules and its formatting
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -24,7 +25,13 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "conformance").glob("*.md")),
 ]
+STORIES = [
+    *(ROOT / "docs" / f"{name}.md" for name in ("quickstart", "tutorial", "exact", "hdf5", "token-tables", "terminal")),
+    *sorted((ROOT / "docs" / "zh").glob("*.md")),
+]
+"""Pages whose blocks build upon those before them: run from top to bottom, in one folder and one Python."""
 WORDS = ["the", "king", "queen", "man", "woman", "paris", "france", "london", "england", "river", "bank", "tea"]
+SCRIPTS = Path(sysconfig.get_path("scripts"))
 FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]*\]\((?!https?:|#)([^)#\s]+)")
 
@@ -56,8 +63,19 @@ def commands(example: Example) -> list[str]:
     return [line.removeprefix("$ ") for line in joined.splitlines() if line.startswith("$ qemb ")]
 
 
-PYTHON = [e for e in examples() if e.language == "python"]
-CONSOLE = [e for e in examples() if e.language in {"console", "sh"} and commands(e)]
+ALONE = [e for e in examples() if e.document not in STORIES]
+PYTHON = [e for e in ALONE if e.language == "python"]
+CONSOLE = [e for e in ALONE if e.language in {"console", "sh"} and commands(e)]
+TELL = """
+import json, subprocess, sys
+
+names = {"__name__": "__main__"}
+for page, line, code, commands in json.load(open("story.json", encoding="utf-8")):
+    exec(compile("\\n" * (line - 1) + code, page, "exec"), names)
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, f"{page}, line {line}: $ {command}: {done.stderr}"
+"""
 
 
 @pytest.fixture
@@ -71,6 +89,8 @@ def folder(tmp_path, monkeypatch):
             print(word, *(f"{value:.5f}" for value in vector), file=file)
     qemb.write(tmp_path / "glove.qemb", WORDS, vectors)
     write_model(tmp_path / "model", vectors)
+    if find_spec("gguf"):
+        write_gguf(tmp_path / "model.gguf", vectors)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -89,6 +109,22 @@ def write_model(folder, vectors):
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
 
 
+def write_gguf(path, vectors):
+    """A model of llama.cpp's with its token table in blocks of Q8_0."""
+    import gguf
+
+    padded = np.pad(vectors, ((0, 0), (0, -vectors.shape[1] % 32)))
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(1)
+    writer.add_token_list(WORDS)
+    kind = gguf.GGMLQuantizationType.Q8_0
+    writer.add_tensor("token_embd.weight", gguf.quants.quantize(padded, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def test_the_readme_has_examples_of_both_kinds():
     assert [e for e in PYTHON if e.document.name == "README.md"]
     assert [e for e in CONSOLE if e.document.name == "README.md"]
@@ -105,13 +141,26 @@ def test_python_example(example, folder):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize("page", STORIES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_page_from_top_to_bottom(page, folder):
+    told = []
+    for example in examples():
+        if example.document == page:
+            code = example.text if example.language == "python" else ""
+            lines = [shlex.split(command, comments=True) for command in commands(example)]
+            told.append((page.name, example.line, code, [[str(SCRIPTS / words[0]), *words[1:]] for words in lines]))
+    assert any(code for _, _, code, _ in told) or any(lines for *_, lines in told)
+    (folder / "story.json").write_text(json.dumps(told), encoding="utf-8")
+    result = subprocess.run([sys.executable, "-W", "error", "-c", TELL], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("example", CONSOLE, ids=str)
 def test_console_example(example, folder):
-    scripts = sysconfig.get_path("scripts")
-    environment = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    environment = os.environ | {"PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"}
     for command in commands(example):
         words = shlex.split(command, comments=True)
-        words[0] = str(Path(scripts, words[0]))
+        words[0] = str(SCRIPTS / words[0])
         result = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, cwd=folder)
         assert result.returncode == 0, f"$ {command}\n{result.stdout}{result.stderr}"
 
@@ -130,6 +179,13 @@ def test_pages_show_the_figures_of_the_run_that_is_kept():
         text = page.read_text(encoding="utf-8")
         assert "<!-- figures: " in text
         assert fill(text, saved) == text, f"qemb bench pages --json docs/speed.json --fill {page.relative_to(ROOT)}"
+
+
+def test_the_picture_of_the_trellis_is_what_its_script_draws():
+    script = runpy.run_path(str(ROOT / "docs" / "trellis.py"))
+    for scheme, colours in script["COLOURS"].items():
+        drawn = (ROOT / "docs" / f"trellis-{scheme}.svg").read_text(encoding="utf-8")
+        assert script["draw"](colours) == drawn, "python docs/trellis.py"
 
 
 def test_make_targets_named_in_the_documents_exist():

@@ -31,6 +31,7 @@ SDIST = [
     "conformance/manifest.json",
     "conformance/run.py",
     "docs/benchmarks.md",
+    "mkdocs.yml",
     "pyproject.toml",
     "spec/LICENSE",
     "spec/build.py",
