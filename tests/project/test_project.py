@@ -52,6 +52,7 @@ def test_the_tools_import_only_the_codec_and_declared_packages():
         "sklearn",
         "tokenizers",
         "torch",
+        "umap",
     }
     measured_beside = {
         "blosc2",

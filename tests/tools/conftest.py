@@ -107,6 +107,18 @@ def qemb(tmp_path):
 
 
 @pytest.fixture
+def browse(require, tmp_path):
+    """Open a page in headless Chromium; gives what it printed."""
+    require("chromium")
+
+    def run(page, *options):
+        command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+        return subprocess.run([*command, *options, page.as_uri()], capture_output=True, check=True, text=True).stdout
+
+    return run
+
+
+@pytest.fixture
 def survives_damage(read):
     """Read a file cut short anywhere and with bytes changed: each damage is one line of error, or goes unnoticed."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import xml.etree.ElementTree as ET
 from html import unescape
 from html.parser import HTMLParser
@@ -198,16 +197,9 @@ def test_one_name_for_two_files_is_refused(files, qemb):
 # --- in a browser ---------------------------------------------------------------------------------------------------
 
 
-def browse(folder, page, *options):
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
-    done = subprocess.run([*command, *options, page.as_uri()], capture_output=True, check=True, text=True, timeout=120)
-    return done.stdout
-
-
 @pytest.mark.parametrize("width", [380, 1400])
-def test_a_browser_shows_all_of_it(page, require, tmp_path, width):
+def test_a_browser_shows_all_of_it(page, browse, tmp_path, width):
     """Nothing sticks out of a narrow screen or a wide one, and no word became markup."""
-    require("chromium")
     probe = """
         const wide = [...document.querySelectorAll('body *')].filter((e) => !e.closest('.scroll, svg')
             && e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.tagName);
@@ -219,7 +211,7 @@ def test_a_browser_shows_all_of_it(page, require, tmp_path, width):
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
     copy = tmp_path / "copy.html"
     copy.write_text(text.replace("</body>", f"<script>{probe}</script></body>"), encoding="utf-8")
-    shown = browse(tmp_path, copy, f"--window-size={width},900", "--dump-dom")
+    shown = browse(copy, f"--window-size={width},900", "--dump-dom")
     found = json.loads(unescape(re.search(r"<body>(.*)</body>", shown, re.DOTALL)[1]))
     assert found["wide"] == []
     assert found["all"] <= found["width"]
@@ -227,13 +219,11 @@ def test_a_browser_shows_all_of_it(page, require, tmp_path, width):
     assert found["title"] == "b.qemb beside <i>a&b.qemb"
 
 
-def test_dark_is_dark(page, require, tmp_path):
-    require("chromium")
+def test_dark_is_dark(page, browse, tmp_path):
     darkness = []
     for scheme in (1, 0):
         out = tmp_path / f"{scheme}.png"
         browse(
-            tmp_path,
             page,
             f"--screenshot={out}",
             "--window-size=400,300",

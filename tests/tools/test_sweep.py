@@ -110,6 +110,13 @@ def test_the_recommendation_gives_its_reasons():
     assert "to be shipped, --bits 4 --compress gives 0.910 at 1/8.2" in recommend([*POINTS, shipped], 0.9)
 
 
+def test_of_equal_bits_the_better_is_recommended():
+    worse = replace(A_POINT, family="qemb codebook", scheme="codebook", bits_a_value=3.9, recall=0.91)
+    assert recommend([*POINTS, worse], 0.9).startswith("4 bits (trellis)")
+    nearly = [POINTS[0], replace(A_POINT, recall=0.899)]
+    assert recommend(nearly, 0.9).startswith("4 bits (trellis): recall@10 0.899")
+
+
 def test_exact_is_recommended_where_it_is_smaller():
     smaller = [replace(POINTS[0], bits_a_value=3.0), *POINTS[1:]]
     assert recommend(smaller, 0.9).startswith("exact")

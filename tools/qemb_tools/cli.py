@@ -29,6 +29,7 @@ _COMMANDS = (
     "compare",
     "evaluate",
     "sweep",
+    "map",
     "formats",
     "conformance",
     "bench",

@@ -259,15 +259,20 @@ def _arguments(options: dict[str, Any]) -> str:
 
 def recommend(points: Sequence[Point], wanted: float) -> str:
     """The fewest bits, of what is mapped and searched as it lies, that bring so many neighbours back; and why."""
-    own = sorted((p for p in points if not p.peer), key=lambda p: p.bits_a_value)
+    # to two digits: on a sample the third is chance
+    own = [p for p in points if not p.peer]
+    enough = sorted((p for p in own if round(p.recall, 2) >= wanted), key=lambda p: (p.bits, -p.recall, p.bits_a_value))
     mapped = [p for p in own if p.scheme != "compressed"]
-    best = next(p for p in mapped if p.recall >= wanted or p.scheme == "exact")
+    exact = next(p for p in mapped if p.scheme == "exact")
+    best = next((p for p in enough if p.scheme != "compressed"), exact)
+    if exact.bits_a_value <= best.bits_a_value:
+        best = exact
     text = f"{best.name}: recall@{K} {best.recall:.3f}, cosine {best.cosine:.4f}, at {_share(best)} of float32's size"
     less = [p for p in mapped if p.bits < best.bits]
     if less:
         second = max(less, key=lambda p: p.recall)
         text += f"; {second.name} would give {second.recall:.3f} at {_share(second)}"
-    shipped = next((p for p in own if p.scheme == "compressed" and p.recall >= wanted), None)
+    shipped = next((p for p in enough if p.scheme == "compressed"), None)
     if shipped is not None and shipped.bits_a_value < best.bits_a_value:
         text += f"; to be shipped, {shipped.arguments} gives {shipped.recall:.3f} at {_share(shipped)}"
     return f"{text}. To write it: qemb convert FILE OUT.qemb {best.arguments}"
