@@ -75,14 +75,15 @@ def make_map(
     if method == "umap" and find_spec("umap") is None:
         raise missing_extra("umap-learn", "map")
     words = list(dict.fromkeys(words))
-    shown = dict.fromkeys(words, 0)
+    shown = list(words)
     for word in words:
-        shown.update(dict.fromkeys((near for near, _ in embedding.nearest(word, k=top or NEIGHBOURS)), 0))
+        shown += [near for near, _ in embedding.nearest(word, k=top or NEIGHBOURS)]
     if not words:
-        shown = dict.fromkeys(embedding.tokens[row] for row in range(min(top or FIRST, len(embedding))))
+        shown = [embedding.tokens[row] for row in range(min(top or FIRST, len(embedding)))]
+    shown = list(dict.fromkeys(shown))
     if len(shown) < 3:
         raise UsageError(f"a map of {len(shown)} words shows nothing; ask for more with --top, or for more words")
-    vectors = unit(embedding[list(shown)])
+    vectors = unit(embedding[shown])
     plane, how = (_principal if method == "pca" else _umap)(vectors)
     groups = np.argmax(vectors @ vectors[: len(words)].T, axis=1) if words else np.full(len(shown), -1)
     places = [

@@ -74,7 +74,9 @@ def map_svg(found: Map) -> str:
 def map_page(found: Map, name: str) -> str:
     """A page around a map: wheel, buttons and dragging move it, a field finds words."""
     spots = _fit(found.places)
-    rows = [[place.word, place.x, place.y, *_group(found, place)] for place in found.places]
+    rows: list[list[str | float | None]] = [
+        [place.word, place.x, place.y, *_group(found, place)] for place in found.places
+    ]
     titles = ["word", "x", "y"] + (["nearest to"] if found.groups else [])
     body = (
         f"<h1>{escape(_title(found))}, of {escape(name)}</h1>\n"
