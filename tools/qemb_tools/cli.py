@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
@@ -33,6 +34,7 @@ _COMMANDS = (
     "formats",
     "conformance",
     "bench",
+    "completion",
 )
 
 
@@ -43,17 +45,38 @@ class AnswerIsNoError(Exception):
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse prints the usage as well; one line is easier to read and to parse
-        _complain(f"{message}; see `{self.prog} --help`")
+        wrong = re.search(r"invalid choice: '(.*?)'.*\(choose from (.*)\)", message)
+        hint = _did_you_mean(wrong[1], re.findall(r"[^\s,']+", wrong[2])) if wrong else ""
+        _complain(f"{message}{hint}; see `{self.prog} --help`")
         sys.exit(2)
+
+
+def _refuse(parser: argparse.ArgumentParser, command: str | None, unknown: Sequence[str]) -> NoReturn:
+    """Let the command complain of arguments that it does not know: it has the options that they may have been."""
+    for action in parser._actions:  # noqa: SLF001 - it has no public name
+        if command and isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            parser = action.choices[command]
+    known = [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}{_did_you_mean(unknown[0], known)}")
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
+    similar = get_close_matches(word.partition("=")[0], known, 1)
+    return f"; did you mean {similar[0]}?" if similar else ""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser; each command is one module of ``qemb_tools.commands``."""
+    from qemb_tools.commands.examples import add_examples
+
     parser = _Parser(prog="qemb", description="Small, exact files of word and token embeddings.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name in _COMMANDS:
         import_module(f"qemb_tools.commands.{name}").add_to(commands)
+        add_examples(commands.choices[name], name)
     return parser
 
 
@@ -75,7 +98,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _signals_unwind():
             parser = build_parser()
-            arguments = parser.parse_args(argv)
+            arguments, unknown = parser.parse_known_args(argv)
+            if unknown:
+                _refuse(parser, arguments.command, unknown)
             if arguments.version:
                 import qemb
 
@@ -146,9 +171,11 @@ def _guarded(arguments: argparse.Namespace) -> int:
 
 
 def _complain(message: object) -> None:
+    from qemb_tools.terminal import paint
+
     # names in files are quoted, and may hold what a terminal obeys
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(message).split()))
-    print("qemb:", text, file=sys.stderr)
+    print(paint("qemb:", "red", sys.stderr), text, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a line a format: its name, what can be done, the extra it needs, what it is."""
     from qemb_tools.commands.output import print_json
     from qemb_tools.formats import FORMATS
+    from qemb_tools.terminal import print_columns
 
     rows = [
         {
@@ -38,7 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(rows)
     else:
-        for row in rows:
-            can = f"{'read' if row['read'] else '':<5}{'write' if row['write'] else '':<6}"
-            print(f"{row['name']:<14}{can}{row['extra'] or '':<8}{row['help']}")
+        lines = [(f.name, "read" if f.read else "", "write" if f.write else "", f.extra, f.help) for f in FORMATS]
+        print_columns(lines)
     return 0

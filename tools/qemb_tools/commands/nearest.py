@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,10 +37,11 @@ def add_to(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a line a neighbour: the word, a tab, its cosine."""
+    """Print a line a neighbour: the word, a tab, its cosine; columns on a terminal."""
     from qemb_tools.commands.opening import open_embedding, require_words
     from qemb_tools.commands.output import print_json
     from qemb_tools.interface import UsageError
+    from qemb_tools.terminal import print_columns
 
     if arguments.k < 1:
         raise UsageError(f"-k {arguments.k} asks for no neighbours; name 1 or more")
@@ -54,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
             found = embedding.nearest(positive[0], k=arguments.k)
     if arguments.json:
         print_json([{"word": word, "cosine": score} for word, score in found])
+    elif sys.stdout.isatty():
+        print_columns([(word, f"{score:.4f}") for word, score in found], header=("word", "cosine"), right="lr")
     else:
         for word, score in found:
             print(f"{word}\t{score:.4f}")

@@ -27,6 +27,7 @@ def add_to(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check each file, also after one that is bad; 1 if any is."""
     from qemb_tools.commands.output import print_json
+    from qemb_tools.terminal import paint
 
     results: list[dict[str, object]] = []
     for name in arguments.files:
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
                 }
             )
         if not wrong and not arguments.json:
-            print(f"{name}: good")
+            print(f"{name}: {paint('good', 'green')}")
         result = {"file": name, "good": not wrong, "error": wrong[0] if wrong else None}
         results.append({**result, "errors": wrong} if arguments.all else result)
     if arguments.json:
