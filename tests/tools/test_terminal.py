@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -91,7 +92,10 @@ def test_colours_are_off_when_piped_and_as_the_environment_says(qemb, tmp_path):
     assert qemb("verify", "a.qemb", env={"FORCE_COLOR": "1"}).stdout == "a.qemb: \x1b[32mgood\x1b[0m\n"
     both = {"FORCE_COLOR": "1", "NO_COLOR": "1"}
     assert qemb("verify", "a.qemb", env=both).stdout == "a.qemb: good\n"
-    assert qemb("info", "b.qemb", code=2, env={"FORCE_COLOR": "1"}).stderr.startswith("\x1b[31mqemb:\x1b[0m ")
+    command = [sys.executable, "-m", "qemb_tools", "info", tmp_path / "b.qemb"]
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"FORCE_COLOR": "1"}
+    error = subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stderr
+    assert error.startswith("\x1b[31mqemb:\x1b[0m ")
 
 
 def test_columns_stand_under_each_other_in_any_script(capsys):
