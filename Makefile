@@ -18,7 +18,7 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-torch conformance bench stress fuzz docs check lint format types spec corpus package clean
+.PHONY: help demo test test-torch conformance bench docs-figures stress fuzz docs check lint format types spec corpus package clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ conformance: $(VENV)/.dev ## build and run every implementation against the corp
 
 bench: $(VENV)/.bench ## time everything beside others; BENCH_ARGS chooses, `all` prints all of docs/benchmarks.md
 	$(BIN)/qemb bench $(BENCH_ARGS)
+
+docs-figures: $(VENV)/.dev ## measure what pages of docs/ show, and fill them; FIGURES_ARGS="--glove FILE --eval DIR"
+	$(BIN)/python -m qemb_tools.bench.figures $(FIGURES_ARGS)
 
 stress: $(VENV)/.dev ## kill and interrupt a thousand writers each, replace a file under 32 readers, fill a disk
 	$(BIN)/python tests/codec/kill_writers.py 1000

@@ -91,6 +91,7 @@ def folder(tmp_path, monkeypatch):
     write_model(tmp_path / "model", vectors)
     if find_spec("gguf"):
         write_gguf(tmp_path / "model.gguf", vectors)
+    write_sets(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -123,6 +124,24 @@ def write_gguf(path, vectors):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def write_sets(folder):
+    """What vectors are evaluated on: pairs, analogies, a cluster with outliers, texts."""
+    for name in ("EN-MEN-TR-3k.txt", "EN-SIMLEX-999.txt"):
+        (folder / name).write_text("king\tqueen\t8.6\ntea\triver\t3.1\nman\twoman\t8.3\n")
+    (folder / "questions-words.txt").write_text(
+        ": family\nking queen man woman\n: capitals\nparis france london england\n"
+    )
+    (folder / "8-8-8_Dataset").mkdir()
+    (folder / "8-8-8_Dataset" / "places.txt").write_text("paris\nlondon\nengland\n\ntea\nking\n")
+    people, things = ["the king", "a queen and a man", "king and woman"] * 2, ["tea", "the river", "a bank"] * 2
+    for name in ("train.tsv", "test.tsv"):
+        (folder / name).write_text("".join(f"{a}\tperson\n{b}\tthing\n" for a, b in zip(people, things, strict=True)))
+    for label, texts in (("people", people), ("things", things)):
+        (folder / "reviews" / label).mkdir(parents=True)
+        for i, text in enumerate(texts):
+            (folder / "reviews" / label / f"{i}.txt").write_text(text)
 
 
 def test_the_readme_has_examples_of_both_kinds():
@@ -186,6 +205,16 @@ def test_the_picture_of_the_trellis_is_what_its_script_draws():
     for scheme, colours in script["COLOURS"].items():
         drawn = (ROOT / "docs" / f"trellis-{scheme}.svg").read_text(encoding="utf-8")
         assert script["draw"](colours) == drawn, "python docs/trellis.py"
+
+
+def test_pages_of_docs_figures_show_what_was_measured():
+    from qemb_tools.bench.figures import PARTS, filled
+
+    for part in PARTS:
+        text = (ROOT / "docs" / f"{part}.md").read_text(encoding="utf-8")
+        saved = json.loads((ROOT / "docs" / f"{part}.json").read_text(encoding="utf-8"))
+        assert "<!-- figures: " in text
+        assert filled(part, text, saved) == text, f'make docs-figures FIGURES_ARGS="{part} --pages"'
 
 
 def test_make_targets_named_in_the_documents_exist():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from qemb_tools.bench import __main__ as bench
-from qemb_tools.bench import methods, peers, recall
+from qemb_tools.bench import figures, methods, peers, recall, sentiment
 from qemb_tools.bench.entropy import entropy
 
 PEERS = sorted({method.package for method in peers.peer_methods()} - {""})
@@ -181,6 +182,64 @@ def test_tasks_say_what_is_missing(monkeypatch, capsys):
     monkeypatch.setattr("qemb_tools.bench.tasks.find_spec", lambda name: None)
     assert bench.main(["tasks"]) == 0
     assert 'not run without scikit-learn; pip install "qemb-format[bench]"' in capsys.readouterr().out
+
+
+def test_figures_of_a_page_are_measured_kept_and_shown(tmp_path, capsys):
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(8)
+    with (tmp_path / "glove.txt").open("w") as file:
+        for i in range(60):
+            print(f"w{i}", *(f"{value:.4f}" for value in rng.normal(size=8) + (2 if i % 2 else -2)), file=file)
+    for name, form in (("imdb", "{0}\t{2}\t{1}\n"), ("sst2", "{1}\t{2}\n")):
+        (tmp_path / name).mkdir()
+        for part in ("train", "test"):
+            text = "".join(
+                form.format(f"id-{i}", f"w{i} w{rng.integers(60)} w{rng.integers(60)}", i % 2) for i in range(60)
+            )
+            if name == "imdb":
+                (tmp_path / name / f"{part}.tsv.gz").write_bytes(gzip.compress(text.encode()))
+            else:
+                (tmp_path / name / f"{part}.tsv").write_text(text)
+    page = tmp_path / "evaluate.md"
+    page.write_text("".join(f"<!-- figures: {name} -->\n<!-- /figures -->\n" for name in ("verdict", "imdb", "sst-2")))
+    arguments = ["--glove", str(tmp_path / "glove.txt"), "--eval", str(tmp_path), "--docs", str(tmp_path)]
+    assert figures.main(arguments) == 0
+    rows = json.loads((tmp_path / "evaluate.json").read_text())["rows"]
+    assert [(row["set"], row["file"]) for row in rows] == [
+        (title, name)
+        for title in ("IMDB", "SST-2")
+        for name in ("float32", "exact", "8 bits", "4 bits", "3 bits", "2 bits")
+    ]
+    for row in rows:
+        assert row["low"] < row["accuracy"] == pytest.approx(row["right"] / 60, abs=1e-4)
+        assert row["paired_low"] < row["difference"] < row["paired_high"]
+        assert row["gained"] - row["lost"] == pytest.approx(60 * row["difference"], abs=0.01)
+    assert [row["difference"] for row in rows if row["file"] in {"float32", "exact"}] == [0] * 4
+    shown = page.read_text()
+    assert [line.split("|")[3].strip() for line in shown.splitlines() if line.startswith("| 4 bits")] == [
+        f"{100 * row['accuracy']:.2f}" for row in rows if row["file"] == "4 bits"
+    ]
+    assert "At 4 bits and above no loss lies outside its interval" in shown
+    page.write_text(shown.replace("At 4 bits", "At 5 bits"))
+    assert figures.main([*arguments, "evaluate", "--pages"]) == 0
+    assert page.read_text() == shown
+    rows[3]["paired_high"] = -0.01
+    (verdict,) = sentiment.blocks({"rows": rows})["verdict"]()
+    assert verdict.startswith("A loss lies outside its interval: 4 bits on IMDB.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["page"], "there is no part page; parts: evaluate"),
+        (["evaluate"], "name a folder with --eval DIR that holds imdb/ and sst2/"),
+    ],
+)
+def test_figures_say_what_is_missing(arguments, message, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        figures.main(arguments)
+    assert exit_.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_memory_of_processes_that_encode_sentences(tmp_path, capsys):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qemb_tools.bench import approximate, convert, encode, exact, keyedvectors, memory, minilm, options, quality, tasks
 from qemb_tools.bench.data import TABLES, MissingTableError, Places
-from qemb_tools.bench.report import Report, describe_machine, machine
+from qemb_tools.bench.report import Report, describe_machine, dump, machine
 from qemb_tools.bench.speed import decode, first, lookup, opening, pages, scale, search, verdict
 from qemb_tools.bench.speed.figures import Figures
 from qemb_tools.bench.speed.files import Workspace
@@ -75,7 +75,7 @@ def _save(report: Report, path: Path | None) -> dict[str, Any]:
     """Write what was measured so far, where a file was named."""
     saved = report.to_dict(PACKAGES)
     if path is not None:
-        path.write_text(pages.save(saved), encoding="utf-8")
+        path.write_text(dump(saved), encoding="utf-8")
     return saved
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import qemb
+from qemb_tools.interface import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Row = dict[str, Any]
 """Figures of one measurement by name, JSON-able."""
+_MARK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
 
 class Report:
@@ -70,6 +74,40 @@ def markdown(columns: Sequence[tuple[str, str, str]], rows: Sequence[Row]) -> li
 
     rule = "|".join("-" * (w + 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True))
     return [line(cells[0]), f"|{rule}|", *map(line, cells[1:])]
+
+
+def dump(saved: dict[str, Any]) -> str:
+    """The JSON of a run, a row a line, so that two runs can be compared by eye; floats have four digits."""
+    rows = ",\n".join(json.dumps(_rounded(row)) for row in saved["rows"])
+    return f'{{"machine": {json.dumps(saved["machine"])},\n"rows": [\n{rows}\n]}}\n'
+
+
+def _rounded(row: Row) -> Row:
+    return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in row.items()}
+
+
+def fill(text: str, blocks: Mapping[str, Callable[[], list[str]]]) -> str:
+    """A page with the blocks between ``<!-- figures: NAME -->`` and ``<!-- /figures -->`` made anew.
+
+    Parameters
+    ----------
+    text : str
+        The page.
+    blocks : mapping
+        What gives the lines of each block.
+
+    Raises
+    ------
+    UsageError
+        A mark has no such name.
+    """
+
+    def block(match: re.Match[str]) -> str:
+        if match[2] not in blocks:
+            raise UsageError(f"<!-- figures: {match[2]} -->: no figures are called so; there are {', '.join(blocks)}")
+        return match[1] + "\n".join([*blocks[match[2]](), ""]) + match[3]
+
+    return _MARK.sub(block, text)
 
 
 def _cell(value: object, form: str) -> str:

@@ -136,7 +136,7 @@ def evaluate(
     sections = read_analogies(analogies) if analogies is not None else None
     clusters = read_clusters(outliers) if outliers is not None else None
     labelled = {name: read_sets(name, seed=seed) for name in texts}
-    words = _split if whitespace else None
+    words = split_at_spaces if whitespace else None
     evaluations = []
     with progress(len(files) * (len(labelled) + 1), "evaluating", unit=" tasks", wanted=show_progress) as bar:
         for path in files:
@@ -156,5 +156,6 @@ def evaluate(
     return evaluations
 
 
-def _split(text: str) -> list[str]:
+def split_at_spaces(text: str) -> list[str]:
+    """The words of a text that is in tokens already, in lower case."""
     return text.lower().split()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from qemb_tools.bench import report
 from qemb_tools.bench.report import describe_machine, markdown
 from qemb_tools.bench.speed import scale, search, verdict
 from qemb_tools.bench.speed.figures import Figures, NotMeasuredError, number
 from qemb_tools.bench.speed.lookup import MANY as WORDS
-from qemb_tools.interface import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from qemb_tools.bench.report import Row
 
@@ -22,7 +21,6 @@ EIGHT = verdict.EIGHT
 _UNITS = {"µs": 1e6, "ms": 1e3, "s": 1.0, "MB": 1e-6, "": 1.0}
 _BAR = 24
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-_MARK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -184,18 +182,8 @@ def _summary(figures: Figures) -> Iterator[str]:
     return iter(markdown(columns, lines))
 
 
-def save(saved: dict[str, Any]) -> str:
-    """The JSON of a run, a row a line, so that two runs can be compared by eye."""
-    rows = ",\n".join(json.dumps(_rounded(row)) for row in saved["rows"])
-    return f'{{"machine": {json.dumps(saved["machine"])},\n"rows": [\n{rows}\n]}}\n'
-
-
-def _rounded(row: Row) -> Row:
-    return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in row.items()}
-
-
 def fill(text: str, saved: dict[str, Any]) -> str:
-    """A page with the blocks between ``<!-- figures: PART -->`` and ``<!-- /figures -->`` made anew.
+    """A page with its marked blocks made anew, as `report.fill` does.
 
     Parameters
     ----------
@@ -207,12 +195,5 @@ def fill(text: str, saved: dict[str, Any]) -> str:
     UsageError
         A mark names no part.
     """
-    parts: dict[str, Callable[[], list[str]]] = {"machine": lambda: [describe_machine(saved["machine"])]}
-
-    def block(match: re.Match[str]) -> str:
-        if match[2] not in {*parts, *_COLUMNS, "scale", "verdict", "summary"}:
-            raise UsageError(f"<!-- figures: {match[2]} -->: no part of speed is called so; see `qemb bench --help`")
-        lines = parts[match[2]]() if match[2] in parts else render(match[2], saved["rows"])
-        return match[1] + "\n".join([*lines, ""]) + match[3]
-
-    return _MARK.sub(block, text)
+    parts = {part: partial(render, part, saved["rows"]) for part in (*_COLUMNS, "scale", "verdict", "summary")}
+    return report.fill(text, {"machine": lambda: [describe_machine(saved["machine"])], **parts})
