@@ -400,6 +400,21 @@ def test_what_is_wrong_is_said_in_a_line(qemb, sets, arguments, code, message):
     assert message in qemb("evaluate", "words.qemb", *arguments, code=code).stderr
 
 
+def test_vectors_that_are_not_finite_are_refused(qemb, sets):
+    codec.write(sets / "nan.qemb", ["w0", "w1"], [[np.nan, 1], [1, 2]], scheme="float32")
+    told = qemb("evaluate", "nan.qemb", "--classify", "train.tsv,test.tsv", code=1).stderr
+    assert "vectors of some words are not finite; nothing can be learned from them (nan.qemb" in told
+
+
+def test_a_table_from_standard_input(qemb, sets):
+    piped = json.loads(qemb("evaluate", "-", *ALL, "--json", stdin=(sets / "words.txt").read_bytes()).stdout)[0]
+    named = json.loads(qemb("evaluate", "words.txt", *ALL, "--json").stdout)[0]
+    for each in (piped, named):
+        assert each.pop("size") > 0
+        each.pop("file")
+    assert piped == named
+
+
 def test_scikit_learn_is_asked_for_by_its_extra(monkeypatch):
     monkeypatch.setattr("qemb_tools.evaluate.classify.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r'scikit-learn.*pip install "qemb-format\[sklearn\]"'):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qemb_tools.evaluate.intervals import wilson
-from qemb_tools.interface import missing_extra
+from qemb_tools.interface import missing_extra, source_error
 from qemb_tools.sentences import SentenceEncoder
 
 if TYPE_CHECKING:
@@ -69,13 +69,15 @@ def classify(path: str, train: Labelled, test: Labelled, *, words: Words | None 
     UsageError
         scikit-learn is not installed.
     qemb.QembError
-        The file is bad.
+        The file is bad, or has vectors that are not finite.
     """
     encoder = SentenceEncoder(path, words)
     begun = time.perf_counter()
     vectors = [encoder.encode(part.texts) for part in (train, test)]
     seconds = time.perf_counter() - begun
     encoder.embedding.close()
+    if not all(np.isfinite(each).all() for each in vectors):
+        raise source_error("vectors of some words are not finite; nothing can be learned from them", path)
     right = predict(vectors[0], train.labels, vectors[1]) == np.array(test.labels)
     return Classified(right, seconds, len(train.texts) + len(test.texts))
 

@@ -15,7 +15,7 @@ from qemb_tools.evaluate.table import RESTRICT, as_qemb, open_table
 from qemb_tools.evaluate.texts import read_sets
 from qemb_tools.interface import UsageError
 from qemb_tools.progress import progress
-from qemb_tools.stream import size_of
+from qemb_tools.stream import is_pipe, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +142,7 @@ def evaluate(
         for path in files:
             with as_qemb(path) as copy:
                 with qemb.open(copy) as embedding:
-                    result = Evaluation(path, size_of(path), len(embedding), embedding.dim)
+                    result = Evaluation(path, size_of(copy if is_pipe(path) else path), len(embedding), embedding.dim)
                 if pairs or sections or clusters:
                     with open_table(copy, restrict=restrict, fold=fold) as table:
                         result.similarity = [score_pairs(table, each) for each in pairs]
