@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--glove", type=Path, metavar="FILE", help="GloVe text")
     parser.add_argument("--eval", type=Path, metavar="DIR", help="folder of imdb/ and sst2/")
     parser.add_argument("--docs", type=Path, default=Path("docs"), metavar="DIR", help="folder of the pages (docs)")
-    parser.add_argument("--scratch", type=Path, metavar="DIR", help="where files are made: on a disk, 500 MB")
+    parser.add_argument("--scratch", type=Path, metavar="DIR", help="where files are made, kept and used again")
     parser.add_argument("--pages", action="store_true", help="measure nothing, fill pages from what was measured")
     arguments = parser.parse_args(argv)
     if strange := [part for part in arguments.part if part not in PARTS]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from qemb_tools.bench.data import MissingTableError, Places
 from qemb_tools.bench.report import describe_machine, markdown
 from qemb_tools.convert import convert
-from qemb_tools.evaluate.classify import classify
+from qemb_tools.evaluate.classify import judge
 from qemb_tools.evaluate.files import split_at_spaces
-from qemb_tools.evaluate.intervals import Paired
+from qemb_tools.evaluate.intervals import Paired, wilson
 from qemb_tools.evaluate.texts import read_labelled
 from qemb_tools.interface import UsageError
 from qemb_tools.sentences import SentenceEncoder, split_words
@@ -22,6 +23,9 @@ from qemb_tools.sentences import SentenceEncoder, split_words
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from qemb_tools.bench.report import Report, Row
     from qemb_tools.sentences import Words
@@ -37,7 +41,8 @@ SETS: dict[str, tuple[str, str, Words]] = {
     "IMDB": ("imdb/train.tsv.gz", "imdb/test.tsv.gz", split_words),
     "SST-2": ("sst2/train.tsv", "sst2/test.tsv", split_at_spaces),  # which is in tokens already
 }
-_TURNS = 5
+_TURNS = 3
+_WARM = 100
 _COLUMNS = [
     ("file", "file", ""),
     ("size", "MB", ">"),
@@ -67,28 +72,23 @@ def measure(arguments: argparse.Namespace, report: Report) -> list[Row]:
     except MissingTableError as missing:
         raise UsageError(str(missing)) from None
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
-        source, files = str(glove), {}
-        for name, options in FILES.items():
-            report.progress(f"writing {name}")
-            files[name] = str(Path(folder, f"{name.replace(' ', '-')}.qemb"))
-            convert(source, files[name], **options)
-            source = files["float32"]
+    with tempfile.TemporaryDirectory() if arguments.scratch is None else nullcontext(arguments.scratch) as folder:
+        files = _files(str(glove), Path(folder), report)
         for title, (train_path, test_path, words) in SETS.items():
             train, test = (read_labelled(str(arguments.eval / path)) for path in (train_path, test_path))
-            report.progress(f"{title}: time")
-            seconds = _seconds(files, [*train.texts, *test.texts], words)
+            report.progress(f"{title}: vectors")
+            vectors, seconds = _encode(files, [*train.texts, *test.texts], words)
             reference = None
             for name, path in files.items():
                 report.progress(f"{title}: {name}")
-                found = classify(path, train, test, words=words)
-                reference = found if reference is None else reference
-                paired = Paired.of(reference.right, found.right)
-                (low, high), (paired_low, paired_high) = found.interval, paired.interval
+                right = judge(vectors[name], train, test)
+                reference = right if reference is None else reference
+                paired = Paired.of(reference, right)
+                (low, high), (paired_low, paired_high) = wilson(int(right.sum()), len(right)), paired.interval
                 rows.append({
-                    "set": title, "file": name, "size": Path(path).stat().st_size,
-                    "train": len(train.texts), "test": len(test.texts), "right": int(found.right.sum()),
-                    "accuracy": found.accuracy, "low": low, "high": high,
+                    "set": title, "file": name, "size": path.stat().st_size,
+                    "train": len(train.texts), "test": len(test.texts), "right": int(right.sum()),
+                    "accuracy": float(right.mean()), "low": low, "high": high,
                     "gained": paired.gained, "lost": paired.lost, "difference": paired.difference,
                     "paired_low": paired_low, "paired_high": paired_high, "mcnemar_p": paired.p,
                     "cpu_seconds": seconds[name],
@@ -96,19 +96,34 @@ def measure(arguments: argparse.Namespace, report: Report) -> list[Row]:
     return rows
 
 
-def _seconds(files: dict[str, str], texts: list[str], words: Words) -> dict[str, float]:
-    """Processor time of encoding all texts with each file: the median of turns."""
+def _files(source: str, folder: Path, report: Report) -> dict[str, Path]:
+    """The files, made where they are not there."""
+    files = {}
+    for name, options in FILES.items():
+        report.progress(f"writing {name}")
+        files[name] = folder / f"{name.replace(' ', '-')}.qemb"
+        if not files[name].exists():
+            convert(source, str(files[name]), **options)
+        source = str(files["float32"])
+    return files
+
+
+def _encode(
+    files: dict[str, Path], texts: list[str], words: Words
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, float]]:
+    """Vectors of texts by each file, and the processor time that they take: the median of turns."""
     encoders = {name: SentenceEncoder(path, words) for name, path in files.items()}
-    taken: dict[str, list[float]] = {name: [] for name in files}
-    for turn in range(_TURNS + 1):
+    vectors, taken = {}, {name: list[float]() for name in files}
+    for encoder in encoders.values():
+        encoder.encode(texts[:_WARM])  # which compiles kernels
+    for _ in range(_TURNS):
         for name, encoder in encoders.items():
             begun = time.process_time()
-            encoder.encode(texts)
-            if turn:  # kernels are compiled in the first
-                taken[name].append(time.process_time() - begun)
+            vectors[name] = encoder.encode(texts)
+            taken[name].append(time.process_time() - begun)
     for encoder in encoders.values():
         encoder.embedding.close()
-    return {name: median(each) for name, each in taken.items()}
+    return vectors, {name: median(each) for name, each in taken.items()}
 
 
 def blocks(saved: dict[str, Any]) -> dict[str, Callable[[], list[str]]]:

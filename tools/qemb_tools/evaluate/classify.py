@@ -73,13 +73,19 @@ def classify(path: str, train: Labelled, test: Labelled, *, words: Words | None 
     """
     encoder = SentenceEncoder(path, words)
     begun = time.perf_counter()
-    vectors = [encoder.encode(part.texts) for part in (train, test)]
+    vectors = encoder.encode([*train.texts, *test.texts])
     seconds = time.perf_counter() - begun
     encoder.embedding.close()
-    if not all(np.isfinite(each).all() for each in vectors):
+    if not np.isfinite(vectors).all():
         raise source_error("vectors of some words are not finite; nothing can be learned from them", path)
-    right = predict(vectors[0], train.labels, vectors[1]) == np.array(test.labels)
-    return Classified(right, seconds, len(train.texts) + len(test.texts))
+    return Classified(judge(vectors, train, test), seconds, len(vectors))
+
+
+def judge(vectors: NDArray[np.float32], train: Labelled, test: Labelled) -> NDArray[np.bool_]:
+    """Whether each text of the test set is got right; ``vectors`` are those of the texts to train on, then of these."""
+    known = len(train.texts)
+    right: NDArray[np.bool_] = predict(vectors[:known], train.labels, vectors[known:]) == np.array(test.labels)
+    return right
 
 
 def predict(train: NDArray[np.float32], labels: Sequence[object], test: NDArray[np.float32]) -> NDArray[np.object_]:
