@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import qemb as codec
-from qemb_tools.cli import build_parser
+from qemb_tools.cli import _COMMANDS, build_parser
 from qemb_tools.commands.examples import EXAMPLES
 from qemb_tools.terminal import columns_of, print_columns
 
@@ -27,6 +27,10 @@ def test_examples_stand_in_the_help_and_are_commands_that_are_accepted(command, 
         if line.startswith("qemb "):
             words = shlex.split(line.partition(" > ")[0])[1:]
             assert build_parser().parse_args(words).command == command
+
+
+def test_every_command_has_examples():
+    assert set(EXAMPLES) == set(_COMMANDS)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,20 @@ EXAMPLES: Final = {
     "index": (("qemb index glove.qemb", "writes glove.qemb.faiss"),),
     "compare": (
         ("qemb compare glove.txt glove.qemb", "what compression did"),
+        ("qemb compare glove.txt glove.qemb --html lost.html", "a page with plots"),
         ("qemb compare glove.txt glove.qemb --json", "for scripts"),
+    ),
+    "evaluate": (
+        ("qemb evaluate glove.txt glove.qemb --similarity MEN.txt", "beside each other"),
+        ("qemb evaluate glove.qemb --classify train.tsv,test.tsv", "texts by their mean vectors"),
+    ),
+    "sweep": (
+        ("qemb sweep glove.txt", "every width, and a recommendation"),
+        ("qemb sweep glove.txt --bits 8,4,2 --html ways.html", "some of them, as a page"),
+    ),
+    "map": (
+        ("qemb map glove.qemb king paris --top 5 -o map.html", "their neighbours, to zoom and search"),
+        ("qemb map glove.qemb --top 500 -o words.svg", "the first words, for a paper"),
     ),
     "formats": (("qemb formats", "their names, for --from and --to"),),
     "conformance": (
