@@ -16,6 +16,7 @@ from qemb_tools.pictures.map import map_page, map_svg
 from qemb_tools.projection import make_map
 
 HOSTILE = "</script></svg><script>document.title='stolen'</script>"
+CONTROL = "bell \x07 and \x0b tab"
 WORDS = [HOSTILE, "north", "south", *(f"w{i}" for i in range(97))]
 
 
@@ -79,6 +80,13 @@ def test_a_picture_shows_every_point_and_the_words_asked_for(embedding):
     assert len(dots) == len(found.places)
     written = [name.text for name in names]
     assert {"north", HOSTILE} <= set(written) <= {place.word for place in found.places}
+
+
+def test_control_characters_leave_a_picture_well_formed(tmp_path):
+    codec.write(tmp_path / "odd.qemb", [CONTROL, "b", "c"], np.eye(3, dtype=np.float32))
+    with codec.open(tmp_path / "odd.qemb") as odd:
+        root = ET.fromstring(map_svg(make_map(odd, [CONTROL])))  # noqa: S314 - our own
+    assert "bell \ufffd and \ufffd tab" in [name.text for name in root[-1]]
 
 
 def test_a_page_escapes_words(embedding):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from qemb_tools.interface import UsageError, source_error
 from qemb_tools.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -195,7 +196,8 @@ def try_methods(
                 notes += [_PUBLISHED] if method.package == "faiss" and _PUBLISHED not in notes else []
                 continue
             try:
-                stored = _alone(method).store(vectors)
+                with _alone(method):
+                    stored = method.store(vectors)
             except NotAvailableError as reason:
                 notes.append(f"{_scheme(method)}: {reason}")
                 continue
@@ -210,13 +212,20 @@ def try_methods(
     return points, notes
 
 
-def _alone(method: Method) -> Method:
-    """The method, with faiss on one thread: on small samples its threads wait for each other, five times as long."""
-    if method.package == "faiss":
-        import faiss
+@contextmanager
+def _alone(method: Method) -> Iterator[None]:
+    """Keep faiss on one thread: on small samples its threads wait for each other, five times as long."""
+    if method.package != "faiss":
+        yield
+        return
+    import faiss
 
-        faiss.omp_set_num_threads(1)
-    return method
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def _point(method: Method, figures: dict[str, Any], saved: float) -> Point:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
+from html import escape as escape_html
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
 LIGHT = ("#0072b2", "#d55e00", "#008a64", "#8f5a9e", "#947000", "#c2478f", "#4d7f99", "#56585c")
 DARK = ("#56b4e9", "#ff8a3d", "#2fc79a", "#d9a3e3", "#e6c34a", "#ff85c8", "#9cc9dd", "#b5b8bd")
 """Colours of series that people who are colour-blind tell apart (after Okabe and Ito, 2008); shapes differ, too."""
+
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,11 @@ def round_ticks(low: float, high: float, most: int = 6) -> list[tuple[float, str
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [(i * step, f"{i * step:,.{digits}f}") for i in range(first, last + 1)]
+
+
+def escape(text: str) -> str:
+    """Text for HTML and for XML, which has no place for control characters: they become U+FFFD."""
+    return escape_html(_CONTROL.sub("\ufffd", text))
 
 
 def number(value: float) -> str:

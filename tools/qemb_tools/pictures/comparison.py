@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from qemb_tools.bench.methods import Stored
 from qemb_tools.bench.quality import K, Truth, measure
-from qemb_tools.pictures.chart import Chart, Series, number
+from qemb_tools.pictures.chart import Chart, Series, escape, number
 from qemb_tools.pictures.page import charts, facts, page, table
 from qemb_tools.pictures.quality import size_against
 from qemb_tools.sweep import Point, methods, try_methods

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qemb.atomic import AtomicFile
 from qemb_tools.interface import UsageError
 from qemb_tools.pictures import page, png, svg
-from qemb_tools.pictures.chart import LIGHT
+from qemb_tools.pictures.chart import LIGHT, escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from qemb.atomic import AtomicFile
 from qemb_tools.pictures import svg
-from qemb_tools.pictures.chart import Chart, number
+from qemb_tools.pictures.chart import Chart, escape, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

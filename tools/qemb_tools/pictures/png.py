@@ -42,7 +42,7 @@ def write(path: str, charts: Sequence[Chart], columns: int = 2) -> None:
 
 def _draw(chart: Chart, axes: Any) -> None:  # noqa: ANN401 - matplotlib's
     for i, series in enumerate(chart.series):
-        look: dict[str, Any] = {"color": LIGHT[i % len(LIGHT)], "label": series.name or "_"}
+        look: dict[str, Any] = {"color": LIGHT[i % len(LIGHT)], "label": series.name.replace("$", r"\$") or "_"}
         if series.kind == "bars":
             widths = [high - low for low, high in zip(series.x, series.x[1:], strict=False)]
             axes.bar(series.x[:-1], series.y, widths, align="edge", edgecolor="white", linewidth=0.4, **look)

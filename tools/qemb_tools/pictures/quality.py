@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qemb_tools.pictures.chart import Chart, Series
+from qemb_tools.pictures.chart import Chart, Series, escape
 from qemb_tools.pictures.page import charts, page, table
 from qemb_tools.sweep import COLUMNS
 

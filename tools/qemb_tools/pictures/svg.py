@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import TYPE_CHECKING
 
-from qemb_tools.pictures.chart import DARK, LIGHT, Chart, Series, number, round_ticks
+from qemb_tools.pictures.chart import DARK, LIGHT, Chart, Series, escape, number, round_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
