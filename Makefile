@@ -9,6 +9,8 @@ DEMO_OUTPUT ?= demo-output
 PYTEST_ARGS ?= -n auto
 # `make bench BENCH_ARGS="quality --glove glove.txt"`: another part, on another table; `qemb bench --help` lists them
 BENCH_ARGS ?= speed
+# `make platforms PLATFORMS="oldest s390x-c"`: some parts; docs/platforms.md lists them
+PLATFORMS ?=
 # `make fuzz FUZZ_SECONDS=60`; a seed of its own each time, which the run prints
 FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= $(shell date +%s)
@@ -18,7 +20,7 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-torch conformance bench docs-figures stress fuzz docs check lint format types spec corpus package clean
+.PHONY: help demo test test-torch conformance bench docs-figures stress fuzz platforms docs check lint format types spec corpus package clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -54,6 +56,9 @@ fuzz: $(VENV)/.dev $(VENV)/.fuzz ## damaged files: the codec for FUZZ_SECONDS (6
 	$(MAKE) -C conformance/implementations/c fuzz FUZZ_ARGS="-max_total_time=$$(($(FUZZ_SECONDS) / 3))"
 	$(BIN)/python tests/fuzz/agree.py $$((20 * $(FUZZ_SECONDS))) --seed $(FUZZ_SEED) --only full structure
 	$(BIN)/python tests/fuzz/javascript.py $$((5 * $(FUZZ_SECONDS))) --seed $(FUZZ_SEED)
+
+platforms: $(VENV)/.dev ## before a release: oldest and newest packages, other Pythons, big-endian (CONTRIBUTING.md)
+	$(BIN)/python tests/platforms/check.py $(PLATFORMS)
 
 docs: $(VENV)/.dev ## build the documentation site into build/site; links that lead nowhere are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
