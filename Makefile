@@ -49,13 +49,14 @@ stress: $(VENV)/.dev ## kill and interrupt a thousand writers each, replace a fi
 	$(BIN)/python tests/codec/replace_readers.py --readers 32 --lookups 10000 --replacements 100
 	unshare -rm $(BIN)/python tests/tools/fill_disk.py 20
 
-fuzz: $(VENV)/.dev $(VENV)/.fuzz ## damaged files: the codec for FUZZ_SECONDS (600), by chance and as coverage guides, then every other reader
+fuzz: $(VENV)/.dev $(VENV)/.fuzz ## damaged files: the codec for FUZZ_SECONDS (600), by chance and as coverage guides, then every other reader and the converters
 	$(BIN)/python tests/fuzz/run.py 1000000000 --seed $(FUZZ_SEED) --seconds $$(($(FUZZ_SECONDS) / 3))
 	QEMB_JIT=0 $(BIN)/python tests/fuzz/run.py 1000000000 --seed $(FUZZ_SEED)0 --seconds $$(($(FUZZ_SECONDS) / 3))
 	$(BIN)/python tests/fuzz/atheris_reader.py build/fuzz -max_total_time=$$(($(FUZZ_SECONDS) / 3))
 	$(MAKE) -C conformance/implementations/c fuzz FUZZ_ARGS="-max_total_time=$$(($(FUZZ_SECONDS) / 3))"
 	$(BIN)/python tests/fuzz/agree.py $$((20 * $(FUZZ_SECONDS))) --seed $(FUZZ_SEED) --only full structure
 	$(BIN)/python tests/fuzz/javascript.py $$((5 * $(FUZZ_SECONDS))) --seed $(FUZZ_SEED)
+	$(BIN)/python tests/fuzz/converters.py 1000000000 --seed $(FUZZ_SEED) --seconds $$(($(FUZZ_SECONDS) / 3))
 
 platforms: $(VENV)/.dev ## before a release: oldest and newest packages, other Pythons, big-endian (CONTRIBUTING.md)
 	$(BIN)/python tests/platforms/check.py $(PLATFORMS)

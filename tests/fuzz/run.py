@@ -150,30 +150,38 @@ def run(arguments):
     files = corpus(arguments.largest)
     begin = time.monotonic()
     workers = [Worker(arguments, files, first, begin + arguments.seconds) for first in range(arguments.workers)]
-    running, shown = list(workers), begin
+    running, shown, told = list(workers), begin, 0
     while running:
         ready = wait([worker.connection for worker in running], timeout=1)
         running = [worker for worker in running if worker.connection not in ready or worker.listen()]
         for worker in running:
             worker.end_if_hung()
         now = time.monotonic()
-        if now - shown > 6 * REPORT:
+        found = [finding for worker in workers for finding in worker.tally.findings]
+        if now - shown > 6 * REPORT or len(found) > told:
             shown = now
             done = sum(worker.tally.files for worker in workers)
-            found = sum(len(worker.tally.findings) for worker in workers)
-            print(f"{done:,} files, {done / (now - begin):,.0f} a second, {found} findings", flush=True)
+            print(f"{done:,} files, {done / (now - begin):,.0f} a second, {len(found)} findings", flush=True)
+            if len(found) > told:  # a run of hours may be broken off
+                told = len(found)
+                save(found, files, arguments)
     total = Tally()
     for worker in workers:
         total.join(worker.tally)
     seconds = time.monotonic() - begin
     print(total)
     print(f"seed {arguments.seed}; {seconds:.0f} s, {total.files / seconds:,.0f} files a second")
-    for number, text in total.findings:
+    save(total.findings, files, arguments)
+    return not total.findings and total.files > 0
+
+
+def save(findings, files, arguments):
+    """Write the files of findings, and say what was found."""
+    for number, text in findings:
         path = Path(arguments.findings) / f"{arguments.seed}-{number}.qemb"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(mutated(files, arguments.seed, number))
-        print(f"FINDING {path}: {text}")
-    return not total.findings and total.files > 0
+        print(f"FINDING {path}: {text}", flush=True)
 
 
 def replay(paths):
