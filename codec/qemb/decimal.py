@@ -116,17 +116,23 @@ def _settle(significand: NDArray[np.int64], exponents: NDArray[np.int64]) -> NDA
     whichever neighbour ends in a 1. Rounding that to any format of two bits less is as rounding once (Boldo and
     Melquiond, 2008), and subnormal float32 have fewer.
     """
+    up = exponents >= 0
+    if up.any() and not up.all():
+        values = np.empty(len(up), np.float32)
+        for side in (up, ~up):
+            values[side] = _settle(significand[side], exponents[side])
+        return values
     near = significand.astype(np.float64)
     powers = np.abs(exponents)
     tens, rests = _powers_of_ten(int(powers.max()))
     ten, rest = tens[powers], rests[powers]
-    up = exponents >= 0
-    product, lost = _product(near, ten)
-    lost += near * rest
-    quotient = near / ten
-    back, missed = _product(quotient, ten)
-    left = (near - back) - missed - quotient * rest
-    high, low = np.where(up, product, quotient), np.where(up, lost, left / ten)
+    if up.all():
+        high, low = _product(near, ten)
+        low += near * rest
+    else:
+        high = near / ten
+        back, missed = _product(high, ten)
+        low = ((near - back) - missed - high * rest) / ten
     total = high + low
     low -= total - high
     odd = (total.view(np.uint64) & np.uint64(1)).astype(np.bool_)

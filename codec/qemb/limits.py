@@ -28,12 +28,12 @@ class Limits:
     decoded_size : int
         Bytes that any file may decode to, however small it is.
     expansion : int
-        Bytes that it may decode to for each byte that it has. Real tables have 1 to 32, and rows of 64 values in a byte
-        256.
+        Bytes that it may decode to for each byte that it has. Real tables have 1 to 33; product codes of four bits for
+        sixteen values have 129.
     """
 
     decoded_size: int = 1 << 25
-    expansion: int = 512
+    expansion: int = 160
 
     def check(self, container: Container) -> None:
         """Refuse a file that decodes to more; its structure has been checked.

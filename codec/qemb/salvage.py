@@ -184,7 +184,7 @@ class _Salvage:
                 tokens.append(word)
                 seen.add(word)
         if count and not kept:
-            kind = next(iter(self.hit), "CODE")
+            kind = next(iter(self.hit), "TOKB")  # which every file has
             raise damaged(container.sections[kind], "; no row of the file can be saved")
         if "NORM" in container.sections and "NORM" not in self.hit:
             self._confirm_norms(file, np.concatenate([lost, bad_vectors[count:]]))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import bases
 import qemb
+import rawfile
 import rawread
 from test_damage import reseal
 
@@ -289,3 +290,15 @@ def test_whatever_the_damage_the_new_file_verifies(tmp_path_factory, base, data)
         return
     with qemb.open(path) as emb:
         emb.verify()
+
+
+def test_nothing_is_left_of_a_file_whose_codes_are_all_high_bits(tmp_path):
+    file = rawfile.RawFile(1, 1, 2)
+    scale = rawfile.TABLE, rawfile.FLOAT32, 0
+    parameters = struct.pack("<ii", 1, 0)
+    file.add("QUAN", rawfile.descriptor(rawfile.LINEAR, 8, 2, low_bits=0, scale=scale, parameters=parameters))
+    file.add("HIG0", bytes(2)).add("SCAL", struct.pack("<f", 1))
+    rawfile.add_tokens(file, [b"\xff"], index=False)
+    with pytest.raises(qemb.MalformedError, match=r"no row of the file can be saved \(section TOKB"):
+        qemb.repair(file.build(), tmp_path / "out.qemb")
+    assert not any(tmp_path.iterdir())

@@ -90,12 +90,20 @@ class Searcher:
     ) -> NDArray[np.float64]:
         """Cosines in float64 of pairs of a query and a row.
 
-        Decoded rows over their norms, times the query; einsum adds up each row in the same order: equal rows tie.
+        Decoded rows over their norms, times the query; einsum adds up each row in the same order: equal rows tie. Of
+        many queries a row may be asked for by all, and is decoded once.
         """
         out = np.empty(len(rows))
         step = max(1, _BLOCK // self._decoder.dim)
-        for low in range(0, len(rows), step):
-            part = rows[low : low + step]
+        order = np.argsort(rows, kind="stable")
+        distinct, starts = np.unique(rows[order], return_index=True)
+        ends = np.append(starts, len(rows))
+        for low in range(0, len(distinct), step):
+            part = distinct[low : low + step]
             vectors = unit(self._decoder.gather(part, np.empty((len(part), self._decoder.dim), np.float32)))
-            np.einsum("ij,ij->i", vectors, queries[which[low : low + step]], out=out[low : low + step])
+            asked = order[ends[low] : ends[low + len(part)]]
+            for begin in range(0, len(asked), step):
+                pairs = asked[begin : begin + step]
+                places = np.searchsorted(part, rows[pairs])
+                out[pairs] = np.einsum("ij,ij->i", vectors[places], queries[which[pairs]])
         return out

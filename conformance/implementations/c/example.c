@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { NEAREST = 10, SHOWN = 8 };
-enum { ALLOWED = 1 << 25, EXPANSION = 512 }; /* bytes that any file may decode to, and each byte of one */
+enum { ALLOWED = 1 << 25, EXPANSION = 160 }; /* bytes that any file may decode to, and each byte of one */
 
 static int fail(const char *what)
 {

@@ -11,7 +11,7 @@ import { QembError } from "./errors.mjs";
  */
 
 /** @type {Limits} */
-export const LIMITS = { decodedSize: 2 ** 25, expansion: 512 };
+export const LIMITS = { decodedSize: 2 ** 25, expansion: 160 };
 
 const VALUE = 4;
 const TOKEN = 64;
