@@ -65,7 +65,7 @@ class Embedding:
         self._container = Container(source, memory_map=memory_map)
         try:
             self._quantization, self._transform, self._subwords = check_structure(self._container)
-            check_limits(self._container, limits)
+            check_limits(self._container, self._transform, limits)
         except BaseException:
             self._container.close()
             raise

@@ -11,6 +11,7 @@ from qemb.layout import KINDS
 
 if TYPE_CHECKING:
     from qemb.container import Container
+    from qemb.transform import Hadamard
 
 _TOKEN = 64
 """Bytes that a token counts for: about what a short str takes."""
@@ -20,8 +21,8 @@ _TOKEN = 64
 class Limits:
     """Bounds on what a file decodes to: a kilobyte of zstd frames can stand for a table of a billion rows.
 
-    The decoded size is the raw bytes of every section, 4 bytes for every value of the table, and 64 for every token.
-    A file is refused when it exceeds both bounds.
+    The decoded size is the raw bytes of every section, 4 bytes for every value of the table and every sign of the
+    rotation, and 64 for every token. A file is refused when it exceeds both bounds.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ class Limits:
     decoded_size: int = 1 << 25
     expansion: int = 160
 
-    def check(self, container: Container) -> None:
+    def check(self, container: Container, transform: Hadamard | None) -> None:
         """Refuse a file that decodes to more; its structure has been checked.
 
         Raises
@@ -45,7 +46,8 @@ class Limits:
         """
         header = container.header
         raw = sum(section.raw_size for kind, section in container.sections.items() if kind in KINDS)
-        decoded = raw + 4 * header.rows * header.dim + _TOKEN * header.tokens
+        rounds = 0 if transform is None else transform.rounds
+        decoded = raw + 4 * (header.rows + rounds) * header.dim + _TOKEN * header.tokens
         size = len(container.data)
         if decoded > max(self.decoded_size, self.expansion * size):
             raise LimitError(
@@ -60,7 +62,7 @@ LIMITS = Limits()
 """What is allowed where nothing else is said."""
 
 
-def check_limits(container: Container, limits: Limits | None) -> None:
+def check_limits(container: Container, transform: Hadamard | None, limits: Limits | None) -> None:
     """Refuse a file that decodes to more than ``limits`` allow; None, or QEMB_LIMITS=0 in the environment, allow all.
 
     Raises
@@ -69,4 +71,4 @@ def check_limits(container: Container, limits: Limits | None) -> None:
         ``limit.memory``.
     """
     if limits is not None and os.environ.get("QEMB_LIMITS") != "0":
-        limits.check(container)
+        limits.check(container, transform)

@@ -164,7 +164,7 @@ class _Salvage:
         """Look at everything, and write what is whole."""
         container = self.container
         quantization, rotation, _ = check_structure(container)
-        check_limits(container, self.limits)
+        check_limits(container, rotation, self.limits)
         header = container.header
         count = header.tokens
         for section in container.sections.values():

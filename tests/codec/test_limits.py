@@ -224,3 +224,14 @@ def test_an_index_of_tokens_chosen_for_their_hashes_is_that_of_one_insertion_aft
 def test_what_the_caller_allowed_goes_with_a_pickle():
     emb = qemb.open(empty_tokens(600_000), limits=None)
     assert len(pickle.loads(pickle.dumps(emb))) == 600_000
+
+
+def test_signs_of_a_rotation_count():
+    dim = 4_000_000
+    file = rawfile.RawFile(0, 0, dim)
+    scale = rawfile.TABLE, rawfile.FLOAT32, 0
+    file.add("QUAN", rawfile.descriptor(rawfile.LINEAR, 8, dim, scale=scale, parameters=struct.pack("<ii", 1, 0)))
+    file.add("TRNS", struct.pack("<BBB5xQ", 1, 1, 8, 7)).add("CODE", b"").add("SCAL", struct.pack("<f", 1))
+    data = rawfile.add_tokens(file, []).build()
+    with pytest.raises(qemb.LimitError, match=f"decodes to {28 + 16 + 4 + 4 + 4 + 4 * 8 * dim:,}"):
+        qemb.open(data, limits=qemb.Limits(expansion=0))

@@ -564,6 +564,8 @@ uint64_t qemb_decoded_size(const qemb_file *file)
 {
     /* below 2^60: no section has 2^53 raw bytes, and there are fewer tokens than that */
     uint64_t size = 4 * sized(file->header.rows, file->header.dim) + 64 * file->header.tokens;
+    if (qemb_has(file, QEMB_TRNS))
+        size += 4 * (uint64_t)file->transform.rounds * file->header.dim;
     for (qemb_kind kind = 0; kind < QEMB_KINDS; kind++)
         size += file->sections[kind].raw_size;
     return size;

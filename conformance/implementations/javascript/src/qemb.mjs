@@ -79,7 +79,7 @@ export class Embeddings {
     /** @type {import("./descriptor.mjs").Sections} */
     const sections = new Map(known.map((entry) => [entry.kind, new Section(source, entry)]));
     const structures = await readDescriptor(header, sections);
-    if (limits) checkLimits(header, sections, limits);
+    if (limits) checkLimits(header, sections, structures.transform?.rounds ?? 0, limits);
     return new Embeddings(source, header, entries, sections, structures);
   }
 
