@@ -257,7 +257,7 @@ def test_an_unknown_word_is_a_no_with_a_hint(qemb, table):
         (["convert", "table.txt", "-", "--to", "text"], "nothing is written to standard output; name a file"),
         (["convert", "table.txt", ""], "nothing is written to standard output; name a file"),
         (["convert", "", "out.qemb"], "the name of a file is empty; name one"),
-        (["info", "-"], "standard input is read as text or word2vec .bin alone; name a file"),
+        (["index", "-"], "standard input is read as text or word2vec .bin alone; name a file"),
         (["convert", "-", "out.qemb", "--from", "npy", "--tokens", "table.txt"], "standard input is read as text or"),
         (
             ["convert", "table.txt", "out.qemb", "--tokens", "words", "--dataset", "x"],
