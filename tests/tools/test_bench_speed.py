@@ -163,7 +163,7 @@ def test_a_plot_without_matplotlib_names_the_extra(monkeypatch, tmp_path, capsys
     saved.write_text(json.dumps({"rows": [{"part": "scale", "what": scale.WRITE, "rows": 10, "median": 1}]}))
     monkeypatch.setattr("qemb_tools.bench.speed.plot.find_spec", lambda name: None)
     assert qemb(["bench", "pages", "--json", str(saved), "--plot", str(tmp_path / "no.svg")]) == 2
-    assert 'needs matplotlib, which is not installed; run: pip install "qemb-format[bench]"' in capsys.readouterr().err
+    assert 'needs matplotlib, which is not installed; run: pip install "qemb-format[plots]"' in capsys.readouterr().err
 
 
 def test_pages_without_figures_say_what_they_are_made_of(capsys):
